@@ -1,0 +1,190 @@
+"""Configs in and out: presets by name, overrides, YAML. What a config holds is in :mod:`evagan_plugin.schema`."""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from evagan_plugin.errors import ConfigError, nearest
+from evagan_plugin.files import write_text
+from evagan_plugin.schema import (
+    BalancerConfig,
+    ContextConfig,
+    DiscriminatorsConfig,
+    GeneratorConfig,
+    LossWeights,
+    MelConfig,
+    PeriodConfig,
+    ResolutionConfig,
+    TrainingConfig,
+    VocoderConfig,
+)
+
+__all__ = [
+    "BalancerConfig",
+    "ContextConfig",
+    "DiscriminatorsConfig",
+    "GeneratorConfig",
+    "LossWeights",
+    "MelConfig",
+    "PeriodConfig",
+    "ResolutionConfig",
+    "TrainingConfig",
+    "VocoderConfig",
+    "build_config",
+    "config_difference",
+    "config_to_dict",
+    "dump_config",
+    "list_presets",
+    "load_config",
+    "load_preset",
+    "read_yaml",
+]
+
+PRESETS = files("evagan_plugin") / "presets"
+
+
+def list_presets() -> list[str]:
+    """Return the names of all presets, sorted."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in PRESETS.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_preset(name: str) -> VocoderConfig:
+    """Return a preset by name, e.g. ``"eva_gan_base_44k"``.
+
+    Raises:
+        ConfigError: If there is none of that name; the message has the nearest one.
+    """
+    return build_config({"preset": name})
+
+
+def build_config(settings: Mapping[str, Any]) -> VocoderConfig:
+    """Check nested settings and return the config that they describe.
+
+    Args:
+        settings: Fields of :class:`VocoderConfig`, nested as in a preset's YAML. ``preset: NAME`` starts from
+            that preset; what else is given overrides it field by field.
+
+    Raises:
+        ConfigError: One line that names the field and what is wrong; an unknown field names the nearest known one.
+    """
+    return _validate(VocoderConfig, _with_preset(settings))
+
+
+def load_config(path: str | Path) -> VocoderConfig:
+    """Read a vocoder config from a YAML file (raises :class:`ConfigError`, the path in front)."""
+    try:
+        return build_config(read_yaml(path))
+    except ConfigError as error:
+        message = str(error)
+        raise error if message.startswith(str(path)) else ConfigError(f"{path}: {message}") from None
+
+
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """Return a config as plain dicts, lists and scalars; :func:`build_config` takes it back unchanged."""
+    return TypeAdapter(type(config)).dump_python(config, mode="json")
+
+
+def dump_config(config: VocoderConfig, path: str | Path) -> None:
+    """Write a config as YAML, whole or not at all."""
+    write_text(path, yaml.safe_dump(config_to_dict(config), sort_keys=False))
+
+
+def config_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """List the fields in which two configs of plain dicts differ, as ``field: ours != theirs``."""
+    lines = []
+    for key in dict.fromkeys([*ours, *theirs]):
+        left, right = ours.get(key), theirs.get(key)
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            lines += config_difference(left, right, f"{prefix}{key}.")
+        elif left != right:
+            lines.append(f"{prefix}{key}: {left} != {right}")
+    return lines
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML file whose top level is a mapping.
+
+    Raises:
+        ConfigError: If the file cannot be read or is not such a mapping; the line number where there is one.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{path}{where}: not YAML: {problem}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a mapping (key: value) is expected, not {type(content).__name__}")
+    return content
+
+
+def _with_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge settings over the preset that they name, and that one over its own."""
+    settings = dict(settings)
+    name = settings.pop("preset", None)
+    if name is None:
+        return settings
+    if name not in list_presets():
+        raise ConfigError(f"unknown preset '{name}': {nearest(str(name), list_presets())}")
+    return _merge(_with_preset(yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))), settings)
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+@cache
+def _adapter(kind: type) -> TypeAdapter:
+    return TypeAdapter(kind)
+
+
+def _validate(kind: type, settings: Mapping[str, Any]) -> Any:
+    try:
+        return _adapter(kind).validate_python(settings)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigError(_one_line(kind, first)) from None
+
+
+def _one_line(kind: type, error: Mapping[str, Any]) -> str:
+    """Say in one line which field pydantic refused and why."""
+    location = [part for part in error["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
+    where = ".".join(map(str, location))
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = [field.name for field in dataclasses.fields(_kind_at(kind, location[:-1]))]
+        return f"unknown config field '{where}': {nearest(str(location[-1]), known)}"
+    if error["type"] in ("missing", "missing_argument"):
+        return f"config field '{where}' is missing: give it, or start from a preset (preset: NAME)"
+    message = error["msg"].removeprefix("Value error, ")
+    got = "" if error["type"] == "value_error" else f", not {error['input']!r:.80}"
+    return " ".join(f"{where + ': ' if where else ''}{message}{got}".split())
+
+
+def _kind_at(kind: type, location: list) -> type:
+    """Return the dataclass at a path of field names below ``kind``."""
+    for part in location:
+        kind = _dataclass_in(get_type_hints(kind, include_extras=True)[part])
+    return kind
+
+
+def _dataclass_in(hint: Any) -> type:
+    """Return the dataclass inside ``Annotated[X | None, ...]``."""
+    if get_origin(hint) is Annotated:
+        return _dataclass_in(get_args(hint)[0])
+    if get_origin(hint) is UnionType or NoneType in get_args(hint):
+        return next(_dataclass_in(part) for part in get_args(hint) if part is not NoneType)
+    return hint

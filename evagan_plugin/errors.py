@@ -1,0 +1,80 @@
+"""Errors that a user sees as one line: what is wrong, where, what to do."""
+
+import difflib
+import functools
+import importlib
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import ModuleType, TracebackType
+
+
+class EvaganError(Exception):
+    """Work that failed; a command ends with exit status 1."""
+
+    exit_status = 1
+
+
+class UsageError(EvaganError):
+    """Input that cannot be worked on (options, config, data layout); exit status 2."""
+
+    exit_status = 2
+
+
+class ConfigError(UsageError):
+    """A config, preset or override that cannot be used."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Return the hint that goes behind an unknown name: the nearest known one, then all of them."""
+    choices = sorted(choices)
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}Known: {', '.join(choices)}"
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional module, or say which extra brings it.
+
+    Args:
+        module: Dotted module name, e.g. ``"pesq"``.
+        extra: The extra of this package that installs it, e.g. ``"score"``.
+
+    Raises:
+        EvaganError: If the module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            raise
+        raise EvaganError(
+            f"the package '{error.name}' is not installed: pip install 'evagan-plugin[{extra}]'"
+        ) from None
+
+
+@contextmanager
+def one_line_errors(program: str) -> Iterator[None]:
+    """Turn an :class:`EvaganError` inside the block into one line on standard error and its exit status."""
+    try:
+        yield
+    except EvaganError as error:
+        sys.stderr.write(f"{program}: error: {error}\n")
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{program}: interrupted\n")
+        sys.exit(130)
+
+
+@functools.cache
+def report_uncaught() -> None:
+    """Let an :class:`EvaganError` that a host's program does not catch end it with one line and exit status 1."""
+    before = sys.excepthook
+
+    def report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        if isinstance(error, EvaganError):
+            sys.stderr.write(f"evagan: error: {error}\n")
+        else:
+            before(kind, error, traceback)
+
+    sys.excepthook = report

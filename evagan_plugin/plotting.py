@@ -1,0 +1,179 @@
+"""Mel spectrogram pictures: one row an utterance, reference and systems side by side, one colour scale."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from evagan_plugin.audio import downmix, load_audio
+from evagan_plugin.errors import UsageError, nearest, require
+from evagan_plugin.files import atomic_path
+from evagan_plugin.mel import MelSpectrogram
+from evagan_plugin.metrics.mel import metric_mel
+from evagan_plugin.metrics.sources import common_sample_rate, match
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+BANDS = 128
+RANGE_DB = 80.0
+"""From the loudest point of the picture down to the darkest colour."""
+TICKS_HZ = (500, 1000, 2000, 4000, 8000, 16000)
+PANEL_INCHES = (3.6, 2.2)
+NAME_LENGTH = 40
+
+
+def plot_systems(
+    reference: str | Path,
+    systems: Mapping[str, str | Path],
+    out: str | Path,
+    utterances: Sequence[str] | None = None,
+    rows: int = 4,
+) -> None:
+    """Write a picture of reference and systems.
+
+    Args:
+        reference: Directory of audio, ``wav.scp``, or directory that holds one.
+        systems: The same of each system, by name.
+        out: Picture file (.png, .pdf, .svg).
+        utterances: Which to draw; by default ``rows`` of them, evenly chosen.
+        rows: How many to draw where none are named.
+
+    Raises:
+        UsageError: If an utterance is unknown, nothing is shared, or sample rates differ.
+        EvaganError: If an audio file is bad or the picture cannot be written.
+    """
+    items = {item.utt_id: item for item in match(reference, systems)[0]}
+    for utterance in utterances or ():
+        if utterance not in items:
+            raise UsageError(f"no utterance '{utterance}' in {reference} and a system: {nearest(utterance, items)}")
+    chosen = utterances or [
+        list(items)[round(place)] for place in np.linspace(0, len(items) - 1, min(rows, len(items)))
+    ]
+    picked = [items[utterance] for utterance in chosen]
+    sample_rate = common_sample_rate(picked)
+    waves = {
+        item.utt_id: {
+            name: downmix(load_audio(path)[0])
+            for name, path in {"reference": item.reference, **item.hypotheses}.items()
+        }
+        for item in picked
+    }
+    save_figure(mel_figure(waves, sample_rate), out)
+
+
+def mel_figure(rows: Mapping[str, Mapping[str, np.ndarray]], sample_rate: int) -> "Figure":
+    """Draw waveforms as mel spectrograms over the full band, 0 to half the sample rate.
+
+    Args:
+        rows: By utterance id, waveforms ``(T,)`` by name (reference first). A row may lack a name; its place stays
+            empty then.
+        sample_rate: Of all waveforms, in Hz.
+
+    Returns:
+        A figure without a window (Agg); also what TensorBoard's ``add_figure`` takes.
+
+    Raises:
+        UsageError: If there is nothing to draw or a waveform is too short for a spectrogram.
+        EvaganError: If matplotlib is missing.
+    """
+    require("matplotlib", "score")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(name for waves in rows.values() for name in waves))
+    if not names:
+        raise UsageError("nothing to draw")
+    # Every panel is drawn against the loudest point of all, so that colours compare across the picture.
+    pictures = {key: {name: _mel_db(wav, sample_rate) for name, wav in waves.items()} for key, waves in rows.items()}
+    loudest = max(float(picture.max()) for row in pictures.values() for picture in row.values())
+    width, height = PANEL_INCHES
+    figure = Figure(figsize=(width * len(names) + 1.2, height * len(rows) + 0.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(rows), len(names), squeeze=False, sharey=True)
+    image = None
+    for line, (key, waves) in enumerate(rows.items()):
+        seconds = max(wav.size for wav in waves.values()) / sample_rate
+        for column, name in enumerate(names):
+            panel = panels[line, column]
+            if name in waves:
+                image = _draw(panel, pictures[key][name], waves[name].size / sample_rate, loudest)
+                panel.set_xlim(0, seconds)
+            else:
+                panel.text(0.5, 0.5, "no audio", transform=panel.transAxes, ha="center", va="center")
+            if line == 0:
+                panel.set_title(_short(name), fontsize=10)
+        _label_row(panels[line], key, sample_rate)
+    for panel in panels[-1]:
+        panel.set_xlabel("time (s)")
+    figure.colorbar(image, ax=panels, label="level (dB)", fraction=0.03, pad=0.01)
+    return figure
+
+
+def save_figure(figure: "Figure", path: str | Path, dpi: int = 130) -> None:
+    """Write a figure as PNG, PDF or SVG, by the suffix of ``path``, whole or not at all.
+
+    Raises:
+        UsageError: If matplotlib knows no format of that suffix.
+    """
+    path = Path(path)
+    known = figure.canvas.get_supported_filetypes()
+    if path.suffix[1:].lower() not in known:
+        raise UsageError(f"{path}: pictures are written as {', '.join(sorted(known))}, not as '{path.suffix}'")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=dpi)
+
+
+def _draw(panel: "Axes", picture: np.ndarray, seconds: float, loudest: float) -> "AxesImage":
+    return panel.imshow(
+        picture - loudest,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        cmap="magma",
+        vmin=-RANGE_DB,
+        vmax=0.0,
+        extent=(0.0, seconds, 0.0, BANDS),
+    )
+
+
+def _label_row(panels: Sequence["Axes"], utt_id: str, sample_rate: int) -> None:
+    """Name the row and put ticks at round frequencies."""
+    top = sample_rate / 2
+    ticks = [0, *(hertz for hertz in TICKS_HZ if hertz < 0.85 * top), top]
+    places = _band_of(ticks, sample_rate)
+    for panel in panels:
+        panel.set_yticks(places, [f"{hertz / 1000:.4g}" for hertz in ticks])
+        panel.set_ylim(0, BANDS)
+        panel.tick_params(labelsize=8)
+    panels[0].set_ylabel(f"{_short(utt_id)}\nfrequency (kHz)", fontsize=9)
+
+
+def _band_of(hertz: Sequence[float], sample_rate: int) -> np.ndarray:
+    """Return where frequencies lie on the axis of bands, by the centres of the transform's own filters."""
+    filters = _transform(sample_rate).filters.numpy()
+    bins = np.linspace(0.0, sample_rate / 2, filters.shape[1])
+    centres = filters @ bins / filters.sum(axis=1)
+    return np.interp(hertz, [0.0, *centres, sample_rate / 2], [0.0, *np.arange(BANDS) + 0.5, BANDS])
+
+
+@cache
+def _transform(sample_rate: int) -> MelSpectrogram:
+    return MelSpectrogram(replace(metric_mel(sample_rate), n_mels=BANDS, n_fft=2048, log="db", filter_norm="none"))
+
+
+def _mel_db(wav: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Return mel magnitudes in dB ``(bands, frames)``, full band."""
+    signal = torch.from_numpy(np.ascontiguousarray(wav, dtype=np.float32)).view(1, 1, -1)
+    with torch.no_grad():
+        return _transform(sample_rate)(signal)[0].numpy()
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH // 2]}…{name[-NAME_LENGTH // 2 + 1 :]}"

@@ -1,0 +1,38 @@
+"""Progress of long work: a bar on a terminal, plain lines in a log."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def track[Item](items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:
+    """Yield the items and show on standard error how many are done.
+
+    Args:
+        items: What to go through.
+        label: What is being done, e.g. ``"synth"``.
+        total: Number of items; taken from ``len(items)`` where it has one.
+    """
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    if sys.stderr.isatty():
+        yield from tqdm(items, desc=label, total=total, leave=False)
+        return
+    start = last = time.monotonic()
+    count = 0
+    for count, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - last >= SECONDS_BETWEEN_LINES and count != total:
+            last = now
+            _line(f"{label}: {count}/{total if total is not None else '?'}, {now - start:.0f} s")
+    _line(f"{label}: {count} done in {time.monotonic() - start:.1f} s")
+
+
+def _line(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
