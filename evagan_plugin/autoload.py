@@ -11,8 +11,8 @@ from importlib import import_module
 
 SWITCH = "EVAGAN_PLUGIN_AUTOLOAD"
 
-HOSTS = {"espnet2": "evagan_plugin.espnet"}
-"""Packages of hosts with tables to register in, and ours whose ``register()`` is called when one is imported."""
+HOSTS = {"espnet2": "evagan_plugin.espnet", "TTS": "evagan_plugin.coqui"}
+"""Packages of the hosts, and ours whose ``register()`` is called when one is imported."""
 
 COQUI_MODULES = {
     "TTS.vocoder.configs.eva_gan_config": "evagan_plugin.coqui.config",

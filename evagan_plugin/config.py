@@ -135,7 +135,7 @@ def _with_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
     if name is None:
         return settings
     if name not in list_presets():
-        raise ConfigError(f"unknown preset '{name}': {nearest(str(name), list_presets())}")
+        raise ConfigError(f"unknown preset {name!r}: {nearest(str(name), list_presets())}")
     return _merge(_with_preset(yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))), settings)
 
 
@@ -157,11 +157,11 @@ def _validate(kind: type, settings: Mapping[str, Any]) -> Any:
         return _adapter(kind).validate_python(settings)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise ConfigError(_one_line(kind, first)) from None
+        raise ConfigError(" ".join(_explanation(kind, first).split())) from None
 
 
-def _one_line(kind: type, error: Mapping[str, Any]) -> str:
-    """Say in one line which field pydantic refused and why."""
+def _explanation(kind: type, error: Mapping[str, Any]) -> str:
+    """Say which field pydantic refused and why."""
     location = [part for part in error["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
     where = ".".join(map(str, location))
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
@@ -171,7 +171,7 @@ def _one_line(kind: type, error: Mapping[str, Any]) -> str:
         return f"config field '{where}' is missing: give it, or start from a preset (preset: NAME)"
     message = error["msg"].removeprefix("Value error, ")
     got = "" if error["type"] == "value_error" else f", not {error['input']!r:.80}"
-    return " ".join(f"{where + ': ' if where else ''}{message}{got}".split())
+    return f"{where + ': ' if where else ''}{message}{got}"
 
 
 def _kind_at(kind: type, location: list) -> type:

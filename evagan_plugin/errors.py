@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import ModuleType, TracebackType
 
+READABLE_CHOICES = 40
+
 
 class EvaganError(Exception):
     """Work that failed; a command ends with exit status 1."""
@@ -26,9 +28,14 @@ class ConfigError(UsageError):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """Return the hint that goes behind an unknown name: the nearest known one, then all of them."""
+    """Return the hint that goes behind an unknown name: the nearest known one, then all of them.
+
+    All are left out where one is near and they are too many to read.
+    """
     choices = sorted(choices)
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    if close and len(choices) > READABLE_CHOICES:
+        return f"did you mean '{close[0]}'?"
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}Known: {', '.join(choices)}"
 

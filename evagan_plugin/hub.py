@@ -9,8 +9,8 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from torch import nn
 
 from evagan_plugin.checkpoint import CONFIG, WEIGHTS
-from evagan_plugin.config import config_to_dict
-from evagan_plugin.errors import EvaganError, UsageError
+from evagan_plugin.config import config_to_dict, read_yaml
+from evagan_plugin.errors import EvaganError, UsageError, nearest
 from evagan_plugin.schema import VocoderConfig
 
 UNSTATED = "Not stated."
@@ -28,6 +28,27 @@ class ModelFacts:
     """Scores by name, as ``evagan score`` calls them."""
     test_data: str = ""
     """What the scores were measured on."""
+
+
+def read_scores(path: str | Path, system: str = "") -> dict[str, float]:
+    """Return the scores of a system by metric out of the ``scores.json`` of ``evagan score``.
+
+    Args:
+        path: The file.
+        system: Which of its systems; may be left out if there is one.
+
+    Raises:
+        UsageError: If it is no such file, or does not have the system.
+    """
+    systems = read_yaml(path).get("systems")  # JSON is YAML
+    if not isinstance(systems, dict) or not systems:
+        raise UsageError(f"{path} has no systems: give the scores.json of `evagan score --out`")
+    if not system and len(systems) == 1:
+        system = next(iter(systems))
+    if system not in systems:
+        raise UsageError(f"{path}: which system is the model? {nearest(system, systems)}")
+    values = {name: estimate["value"] for name, estimate in systems[system]["metrics"].items()}
+    return {name: round(value, 4) for name, value in values.items() if value is not None}
 
 
 def download(

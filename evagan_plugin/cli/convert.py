@@ -1,0 +1,55 @@
+"""``evagan convert``: a published checkpoint becomes one of ours, or what a host trains on from."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Target(StrEnum):
+    """What to write."""
+
+    evagan = "evagan"
+    espnet = "espnet"
+    coqui = "coqui"
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(help="Published weights, or a checkpoint of ours.")],
+    out_dir: Annotated[Path, typer.Argument(help="Where the checkpoint goes.")],
+    config: Annotated[
+        Path | None, typer.Option(help="Config of the source, where it does not lie beside the weights.")
+    ] = None,
+    format_: Annotated[
+        str,
+        typer.Option("--format", help="auto, firefly, hifigan (official), espnet (ParallelWaveGAN), coqui, evagan."),
+    ] = "auto",
+    to: Annotated[
+        Target,
+        typer.Option(
+            help="evagan: checkpoint directory. espnet: config.yaml, and model.pth for --init_param of the vocoder "
+            "task. coqui: config.json, and best_model.pth for inference and --restore_path."
+        ),
+    ] = Target.evagan,
+) -> None:
+    """Convert a published checkpoint. Where tensors do not fit, they are listed and nothing is written."""
+    from evagan_plugin.checkpoint import save_checkpoint
+    from evagan_plugin.convert.converter import open_published
+    from evagan_plugin.errors import require
+    from evagan_plugin.espnet.export import export_espnet
+
+    vocoder, generator = open_published(source, config, format_)
+    if to is Target.coqui:
+        require("TTS", "coqui")
+        from evagan_plugin.coqui.export import export_coqui
+
+        export_coqui(vocoder, generator, out_dir)
+    elif to is Target.espnet:
+        export_espnet(vocoder, generator, out_dir)
+    else:
+        save_checkpoint(out_dir, vocoder, generator)
+    typer.echo(
+        f"{out_dir}: {vocoder.mel.sample_rate} Hz, {vocoder.mel.n_mels} mels, hop {vocoder.mel.hop_length}; "
+        "the generator only: training from it starts the discriminators fresh"
+    )

@@ -1,0 +1,27 @@
+"""``evagan format``: check, resample and downmix a data directory."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def format_(
+    data_dir: Annotated[Path, typer.Argument(help="Kaldi data directory with wav.scp.")],
+    out_dir: Annotated[Path, typer.Argument(help="Where to write the formatted directory.")],
+    sample_rate: Annotated[int, typer.Option(min=1, help="Wanted sample rate in Hz.")],
+    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Go on without the broken files.")] = False,
+    nj: Annotated[int, typer.Option(min=1, help="Number of files worked on at a time.")] = 1,
+) -> None:
+    """Write every utterance of a Kaldi data directory as mono 16-bit WAV of one rate, and list the broken ones."""
+    from evagan_plugin.errors import EvaganError
+    from evagan_plugin.formatting import format_data_dir
+
+    summary = format_data_dir(data_dir, out_dir, sample_rate, skip_broken, nj)
+    for line in summary.lines():
+        typer.echo(line, err=True)
+    if summary.broken and not skip_broken:
+        raise EvaganError(
+            f"{len(summary.broken)} of {len(summary.rows)} utterances are broken, see {summary.report}: "
+            "mend them, or go on without them with --skip-broken"
+        )

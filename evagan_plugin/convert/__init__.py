@@ -1,0 +1,1 @@
+"""Published checkpoints in our classes: one file a source (names and config), ``converter`` for the whole way."""

@@ -1,0 +1,62 @@
+"""Tensor names of published generators in ours: a dict from their modules to ours, made from the generator's config."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from evagan_plugin.schema import GeneratorConfig
+
+
+def translated(state: Mapping[str, Tensor], modules: Mapping[str, str]) -> dict[str, Tensor]:
+    """Return a generator's tensors under our names, out of the state of any module that holds such a generator.
+
+    Args:
+        state: Tensors by published name.
+        modules: Our module for each of theirs. The bias of the first one tells where the generator is: what stands
+            before its name stands before every name of the generator.
+
+    Returns:
+        dict: The generator's tensors. A name that ``modules`` does not have stays as it is, to be told as unexpected;
+        so does everything if there is no such generator.
+    """
+    landmark = f"{next(iter(modules))}.bias"
+    prefix = next((name.removesuffix(landmark) for name in state if f".{name}".endswith(f".{landmark}")), None)
+    if prefix is None:
+        return dict(state)
+    inner = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    return {_our_name(name, modules): value for name, value in inner.items()}
+
+
+def _our_name(name: str, modules: Mapping[str, str]) -> str:
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        if ours := modules.get(".".join(parts[:length])):
+            return ".".join([ours, *parts[length:]])
+    return name
+
+
+def block_names(generator: GeneratorConfig, theirs: str, dilated: str = "convs1") -> dict[str, str]:
+    """Return the modules of the residual blocks.
+
+    Args:
+        generator: How many there are.
+        theirs: Their name with the fields ``stage``, ``block`` or ``index`` (counted through all stages), ``kind`` and
+            ``layer``, e.g. ``"resblocks.{index}.{kind}.{layer}"``.
+        dilated: Their kind of a dilated convolution; the one behind it is ``convs2``.
+    """
+    kinds = {"dilated": dilated, "plain": "convs2"}
+    blocks = len(generator.dilations)
+    return {
+        theirs.format(stage=stage, block=block, index=stage * blocks + block, kind=kind, layer=layer): (
+            f"upsampler.stages.{stage}.blocks.{block}.{ours}.{layer}"
+        )
+        for stage in range(len(generator.upsample_rates))
+        for block, dilations in enumerate(generator.dilations)
+        for layer in range(len(dilations))
+        for ours, kind in kinds.items()
+    }
+
+
+def indexed(count: int, theirs: str, ours: str) -> dict[str, str]:
+    """Return ``count`` modules whose names, theirs and ours, have the field ``i``."""
+    return {theirs.format(i=index): ours.format(i=index) for index in range(count)}

@@ -1,0 +1,167 @@
+"""BigVGAN and Vocos from local files, beside what their own packages give."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+from torch import nn
+
+from evagan_plugin.cli import main
+from evagan_plugin.errors import ConfigError, EvaganError, UsageError
+from evagan_plugin.external import open_external
+
+BIGVGAN = {
+    "resblock": "1",
+    "upsample_rates": [4, 4, 4, 4],
+    "upsample_kernel_sizes": [8, 8, 8, 8],
+    "upsample_initial_channel": 32,
+    "resblock_kernel_sizes": [3],
+    "resblock_dilation_sizes": [[1, 3, 5]],
+    "activation": "snakebeta",
+    "snake_logscale": True,
+    "use_bias_at_final": False,
+    "use_tanh_at_final": False,
+    "num_mels": 100,
+    "n_fft": 1024,
+    "hop_size": 256,
+    "win_size": 1024,
+    "sampling_rate": 24000,
+    "fmin": 0,
+    "fmax": None,
+}
+SIZES = {"n_fft": 1024, "hop_length": 256, "padding": "center"}
+VOCOS = {
+    "feature_extractor": {
+        "class_path": "vocos.feature_extractors.MelSpectrogramFeatures",
+        "init_args": SIZES | {"sample_rate": 24000, "n_mels": 100},
+    },
+    "backbone": {
+        "class_path": "vocos.models.VocosBackbone",
+        "init_args": {"input_channels": 100, "dim": 16, "intermediate_dim": 32, "num_layers": 2},
+    },
+    "head": {"class_path": "vocos.heads.ISTFTHead", "init_args": SIZES | {"dim": 16}},
+}
+
+
+@pytest.fixture
+def vocos(tmp_path: Path) -> nn.Module:
+    """A small Vocos; its files lie under ``tmp_path``."""
+    package = pytest.importorskip("vocos", reason="the extra 'vocos' is not installed")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(VOCOS))
+    torch.manual_seed(0)
+    model = package.Vocos.from_hparams(tmp_path / "config.yaml").eval()
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    return model
+
+
+@pytest.fixture
+def wav() -> torch.Tensor:
+    """A chirp of 0.2 s at 24 kHz, no whole number of frames (1, T)."""
+    time = torch.arange(4800) / 24000
+    return 0.3 * torch.sin(2 * torch.pi * (200 + 4000 * time) * time).unsqueeze(0)
+
+
+def evagan(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["evagan", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code or 0
+
+
+@pytest.mark.parametrize("padding", ["center", "same"])
+def test_vocos_gives_what_its_package_gives(tmp_path: Path, vocos: nn.Module, wav: torch.Tensor, padding: str):
+    for part in (vocos.feature_extractor, vocos.head.istft):
+        part.padding = padding
+    vocos.feature_extractor.mel_spec.center = vocos.feature_extractor.mel_spec.spectrogram.center = padding == "center"
+    settings = {name: dict(part) for name, part in VOCOS.items()}
+    for name in ("feature_extractor", "head"):
+        settings[name]["init_args"] = settings[name]["init_args"] | {"padding": padding}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    vocoder = open_external(f"vocos:{tmp_path}")
+    whole = torch.nn.functional.pad(wav, (0, -wav.shape[-1] % 256))
+    mel = vocos.feature_extractor(whole)
+    ours = vocoder.mel_spectrogram(whole.unsqueeze(1))
+    assert torch.allclose(ours, mel, atol=1e-3)
+    assert torch.allclose(vocoder.synthesize(mel), vocos.decode(mel), atol=1e-5)
+    again = vocoder.resynthesize(wav, 24000)
+    assert again.shape == wav.shape
+    assert torch.allclose(again, vocos(whole)[..., : wav.shape[-1]], atol=1e-2 * float(again.abs().max()))
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_bigvgan_gives_what_its_package_gives(tmp_path: Path, wav: torch.Tensor):
+    bigvgan = pytest.importorskip("bigvgan", reason="the extra 'bigvgan' is not installed")
+    torch.manual_seed(0)
+    model = bigvgan.BigVGAN(bigvgan.AttrDict(BIGVGAN)).eval()
+    for name, tensor in model.named_parameters():
+        if name.endswith("weight_g"):
+            tensor.data *= 4
+    torch.save({"generator": model.state_dict()}, tmp_path / "bigvgan_generator.pt")
+    (tmp_path / "config.json").write_text(json.dumps(BIGVGAN))
+    vocoder = open_external(f"bigvgan:{tmp_path}")
+    whole = torch.nn.functional.pad(wav, (0, -wav.shape[-1] % 256))
+    mel = bigvgan.get_mel_spectrogram(whole, bigvgan.AttrDict(BIGVGAN))
+    assert torch.allclose(vocoder.mel_spectrogram(whole.unsqueeze(1)), mel, atol=1e-3)
+    with torch.no_grad():
+        wanted = model(mel).squeeze(1)
+    assert wanted.std() > 0.01
+    assert torch.allclose(vocoder.synthesize(mel), wanted, atol=1e-5)
+
+
+def test_synth_writes_wavs_of_an_external_vocoder(
+    tmp_path: Path, vocos: nn.Module, wav: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "chirp.wav", wav[0].numpy(), 24000)
+    assert evagan(monkeypatch, "synth", "--vocoder", f"vocos:{tmp_path}", tmp_path / "in", tmp_path / "out") == 0
+    out, rate = soundfile.read(tmp_path / "out" / "chirp.wav", dtype="float32")
+    assert (len(out), rate) == (4800, 24000)
+    wanted = open_external(f"vocos:{tmp_path}").resynthesize(soundfile.read(tmp_path / "in" / "chirp.wav")[0], 24000)
+    assert np.abs(out - wanted.numpy()).max() < 1e-3
+
+
+def test_synth_counts_its_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    assert evagan(monkeypatch, "synth", "--vocoder", "vocos:x", "model", "in", "out") == 2
+    assert "SOURCE OUT_DIR expected, not model in out" in capsys.readouterr().err
+    assert evagan(monkeypatch, "synth", "in", "out") == 2
+    assert "MODEL SOURCE OUT_DIR expected, not in out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("spec", ["bigvgam:x", "vocos", "vocos:"])
+def test_an_unknown_kind_names_the_known(spec: str):
+    with pytest.raises(UsageError, match="Known: bigvgan, vocos"):
+        open_external(spec)
+
+
+def test_a_missing_file_is_told(tmp_path: Path):
+    with pytest.raises(UsageError, match=r"there is no file .*bigvgan_generator\.pt"):
+        open_external(f"bigvgan:{tmp_path}")
+
+
+def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("config.json", "bigvgan_generator.pt"):
+        (tmp_path / name).write_text("{}")
+    monkeypatch.setitem(sys.modules, "bigvgan", None)
+    with pytest.raises(EvaganError, match=r"evagan-plugin\[bigvgan\]"):
+        open_external(f"bigvgan:{tmp_path}")
+
+
+def test_a_config_of_vocos_calls_nothing_but_vocos(tmp_path: Path, vocos: nn.Module):
+    settings = VOCOS | {"head": {"class_path": "os.mkdir", "init_args": {"path": str(tmp_path / "ran")}}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(ConfigError, match=r"head\.class_path is 'os\.mkdir'"):
+        open_external(f"vocos:{tmp_path}")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_weights_that_do_not_fit_are_listed(tmp_path: Path, vocos: nn.Module):
+    state = vocos.state_dict()
+    del state["head.out.bias"]
+    torch.save(state | {"extra": torch.zeros(1)}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(EvaganError, match=r"head\.out\.bias is missing; extra is unexpected"):
+        open_external(f"vocos:{tmp_path}")
