@@ -1,0 +1,1 @@
+"""Programs of the manner of ``espnet2.bin``."""

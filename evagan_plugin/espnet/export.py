@@ -1,0 +1,35 @@
+"""From our checkpoints to ESPnet's: a ``.pth`` and a ``config.yaml`` that the vocoder task starts from."""
+
+from pathlib import Path
+
+import torch
+import yaml
+
+from evagan_plugin.checkpoint import fill, folded
+from evagan_plugin.config import config_to_dict
+from evagan_plugin.files import atomic_path, write_text
+from evagan_plugin.generator import EVAGANGenerator
+from evagan_plugin.schema import VocoderConfig
+
+WEIGHTS = "model.pth"
+CONFIG = "config.yaml"
+
+
+def export_espnet(config: VocoderConfig, generator: EVAGANGenerator, out_dir: str | Path) -> None:
+    """Write ``model.pth`` and ``config.yaml``, each whole or not at all.
+
+    ``vocoder_train --config OUT/config.yaml --init_param OUT/model.pth`` trains on from the generator; discriminators
+    start fresh.
+
+    Args:
+        config: The whole vocoder.
+        generator: Its generator, with weight norm or without.
+        out_dir: Where to.
+    """
+    trainable = EVAGANGenerator.from_config(config)
+    fill(trainable, folded(generator.state_dict()), "the generator")
+    state = {f"gan.generator.{name}": value.cpu() for name, value in trainable.state_dict().items()}
+    with atomic_path(Path(out_dir) / WEIGHTS) as temporary, temporary.open("wb") as file:
+        torch.save(state, file)
+    settings = {"vocoder": "eva_gan", "vocoder_conf": config_to_dict(config)}
+    write_text(Path(out_dir) / CONFIG, yaml.safe_dump(settings, sort_keys=False))

@@ -1,0 +1,134 @@
+"""Registration in ESPnet: the only place that touches the host's tables.
+
+Nothing of ESPnet is imported here. Each function of :data:`HOOKS` runs when ESPnet's module of that name has been
+imported, by wrapt's post-import hooks.
+"""
+
+import functools
+import warnings
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from types import ModuleType
+
+from evagan_plugin.errors import EvaganError, report_uncaught
+
+TESTED_VERSIONS = ("202611",)
+"""Versions of ESPnet that the tests have run with."""
+
+VOCODER_NAMES = ("eva_gan", "eva_gan_generator")
+DISCRIMINATOR_NAME = "eva_gan_discriminator"
+
+registered: dict[str, list[str]] = {}
+"""What this process has put into which place of ESPnet; only modules that were imported are seen."""
+
+
+@functools.cache
+def register() -> None:
+    """Register EVA-GAN with ESPnet, now or as soon as it is imported; a second call changes nothing.
+
+    Installed packages do this by themselves (see :mod:`evagan_plugin.autoload`). Call it at the top level of a main
+    module, so that spawned workers run it too.
+    """
+    import wrapt  # takes a while, so not before a host is there
+
+    for module, hook in HOOKS.items():
+        wrapt.register_post_import_hook(hook, module)
+
+
+@functools.cache
+def installed_version() -> str:
+    """Return ESPnet's version; the first call warns of one that was not tested."""
+    installed = version("espnet").partition(".post")[0]
+    if installed not in TESTED_VERSIONS:
+        warnings.warn(
+            f"evagan-plugin was tested with ESPnet {', '.join(TESTED_VERSIONS)}; this is {installed}", stacklevel=2
+        )
+    return installed
+
+
+def _insert(module: ModuleType, table: str, classes: Mapping[str, type]) -> None:
+    """Put classes by name into a table of a module: a dict, or a ``ClassChoices`` that holds one."""
+    place = _find(module, table)
+    getattr(place, "classes", place).update(classes)
+    registered[f"{module.__name__}.{table}"] = list(classes)
+
+
+def _wrap(module: ModuleType, method: str, wrapper: Callable) -> None:
+    """Put a function around a method ``Class.method`` of a module."""
+    import wrapt
+
+    _find(module, method)
+    wrapt.wrap_function_wrapper(module, method, wrapper)
+    registered[f"{module.__name__}.{method}"] = ["wrapped"]
+
+
+def _find(module: ModuleType, path: str) -> object:
+    """Return what a dotted path below ESPnet's module names.
+
+    Raises:
+        EvaganError: If this version of ESPnet has no such thing.
+    """
+    report_uncaught()
+    place = module
+    installed = installed_version()
+    for name in path.split("."):
+        if not hasattr(place, name):
+            raise EvaganError(
+                f"EVA-GAN cannot be registered: ESPnet {installed} has no {module.__name__}.{path}. evagan-plugin was "
+                f"tested with {', '.join(TESTED_VERSIONS)}; EVAGAN_PLUGIN_AUTOLOAD=0 runs ESPnet without EVA-GAN"
+            )
+        place = getattr(place, name)
+    return place
+
+
+def _hook_joint(module: ModuleType) -> None:
+    from evagan_plugin.espnet.joint import JointDiscriminator, JointGenerator, complete_joint
+
+    _insert(module, "AVAILABLE_VOCODER", dict.fromkeys(VOCODER_NAMES, JointGenerator))
+    _insert(module, "AVAILABLE_DISCRIMINATORS", {DISCRIMINATOR_NAME: JointDiscriminator})
+    _wrap(module, "JointText2Wav.__init__", complete_joint)
+
+
+def _hook_discriminators(module: ModuleType) -> None:
+    from evagan_plugin.espnet.joint import JointDiscriminator
+
+    _insert(module, "AVAILABLE_DISCRIMINATORS", {DISCRIMINATOR_NAME: JointDiscriminator})
+
+
+def _hook_gan_model(module: ModuleType) -> None:
+    from evagan_plugin.espnet.joint import check_upsampling
+
+    _wrap(module, "ESPnetGANTTSModel.__init__", check_upsampling)
+
+
+def _hook_tasks(module: ModuleType) -> None:
+    from evagan_plugin.espnet.end_to_end import TTS_CLASSES
+
+    _insert(module, "tts_choices", TTS_CLASSES)
+
+
+def _hook_tts(module: ModuleType) -> None:
+    from evagan_plugin.espnet.end_to_end import load_for_inference
+    from evagan_plugin.espnet.vocoder import build_vocoder_from_file
+
+    _hook_tasks(module)
+    _wrap(module, "TTSTask.build_vocoder_from_file", build_vocoder_from_file)
+    _wrap(module, "TTSTask.build_model_from_file", load_for_inference)
+
+
+def _hook_svs(module: ModuleType) -> None:
+    from evagan_plugin.espnet.vocoder import build_vocoder_from_file
+
+    _wrap(module, "SVSTask.build_vocoder_from_file", build_vocoder_from_file)
+
+
+HOOKS: dict[str, Callable[[ModuleType], None]] = {
+    "espnet2.gan_tts.joint.joint_text2wav": _hook_joint,
+    "espnet2.gan_tts.vits.vits": _hook_discriminators,
+    "espnet2.gan_tts.jets.jets": _hook_discriminators,
+    "espnet2.gan_tts.espnet_model": _hook_gan_model,
+    "espnet2.tasks.gan_tts": _hook_tasks,
+    "espnet2.tasks.tts": _hook_tts,
+    "espnet2.tasks.svs": _hook_svs,
+}
+"""ESPnet's modules, and what is done to each behind its import."""

@@ -1,0 +1,94 @@
+"""ESPnet's GAN trainer, with files that are never half written and with something to hear at each validation."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from espnet2.schedulers.abs_scheduler import AbsScheduler
+from espnet2.torch_utils.device_funcs import to_device
+from espnet2.train.gan_trainer import GANTrainer
+from espnet2.train.reporter import Reporter, SubReporter
+
+from evagan_plugin.files import atomic_path
+from evagan_plugin.plotting import mel_figure
+
+
+class VocoderTrainer(GANTrainer):
+    """``GANTrainer`` whose resumption mends what a kill left out, and whose attention plots are audio and mels."""
+
+    @staticmethod
+    def resume(
+        checkpoint: str | Path,
+        model: torch.nn.Module,
+        reporter: Reporter,
+        optimizers: Sequence[torch.optim.Optimizer],
+        schedulers: Sequence[AbsScheduler | None],
+        scaler: None,
+        ngpu: int = 0,
+        strict: bool = True,
+    ) -> None:
+        """Load a checkpoint, as ``Trainer.resume``."""
+        GANTrainer.resume(checkpoint, model, reporter, optimizers, schedulers, scaler, ngpu, strict)
+        # A kill between ESPnet's two writes at the end of an epoch leaves the second out; averaging would miss it.
+        snapshot = Path(checkpoint).parent / f"{reporter.get_epoch()}epoch.pth"
+        first = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+        if first and not snapshot.exists():
+            torch.save(model.state_dict(), snapshot)
+
+    @classmethod
+    @torch.no_grad()
+    def plot_attention(
+        cls,
+        model: torch.nn.Module,
+        output_dir: Path | None,
+        summary_writer,
+        iterator,
+        reporter: SubReporter,
+        options,
+    ) -> None:
+        """Write validation utterances to TensorBoard: generated audio, and its mel beside the reference's.
+
+        ESPnet calls this after each validation, on one process, for ``num_att_plot`` utterances.
+        """
+        if summary_writer is None:
+            return
+        model.eval()
+        epoch = reporter.get_epoch()
+        sample_rate = model.gan.config.mel.sample_rate
+        for (utterance,), batch in iterator:
+            batch = to_device(batch, "cuda" if options.ngpu > 0 else "cpu")
+            waves = {"reference": batch["wav"][0], "generated": model.synthesize(**batch)[0]}
+            waves = {name: wav.cpu() for name, wav in waves.items()}
+            for name, wav in waves.items():
+                if name == "generated" or epoch == 1:
+                    summary_writer.add_audio(f"{utterance}/{name}", wav, epoch, sample_rate)
+            figure = mel_figure({utterance: {name: wav.numpy() for name, wav in waves.items()}}, sample_rate)
+            summary_writer.add_figure(f"{utterance}/mel", figure, epoch)
+            reporter.next()
+
+
+@contextmanager
+def whole_checkpoints() -> Iterator[None]:
+    """Make ``torch.save`` replace a file only when the new one is complete.
+
+    ESPnet writes ``checkpoint.pth`` over the former one: a kill or a full disk in the middle would lose both.
+
+    Raises:
+        EvaganError: If a file cannot be written.
+    """
+    save = torch.save
+
+    def save_whole(values: object, path: str | Path) -> None:
+        with atomic_path(path) as temporary:
+            try:
+                save(values, temporary)
+            except RuntimeError as error:
+                # Torch's own writer raises this for what the system reports as a full disk or a limit.
+                raise OSError(f"not all of it fits: {str(error).splitlines()[0]}") from error
+
+    torch.save = save_whole
+    try:
+        yield
+    finally:
+        torch.save = save
