@@ -1,0 +1,1 @@
+../voc1/path.sh

@@ -1,0 +1,224 @@
+#!/usr/bin/env bash
+# Train and judge a vocoder on one corpus, in stages:
+#   1 data preparation   2 formatting   3 training   4 synthesis   5 scoring   6 listening test   7 packing
+# Every stage can be run alone (--stage N --stop_stage N) and again; what is done is not done twice.
+#
+set -euo pipefail
+
+# General
+stage=1      # First stage to run.
+stop_stage=7 # Last stage to run.
+nj=4         # Jobs at a time, in stages 2, 4 and 5.
+ngpu=0       # GPUs; 0 trains and synthesises on the CPU.
+datadir=data # Kaldi data directories of stage 1.
+dumpdir=dump # Formatted data directories of stage 2.
+expdir=exp   # Experiments.
+
+# Data
+local_data_opts="" # Options for local/data.sh, quoted as in a shell.
+train_set=train    # Name of the training set.
+valid_set=dev      # Name of the validation set.
+test_sets="test"   # Names of the test sets, separated by spaces.
+skip_broken=false  # Go on without broken audio files.
+feats_type=""      # Train from feats.scp beside wav.scp, of this ESPnet type (npy or kaldi_ark); else from the audio.
+
+# Training
+train_config=conf/train_eva_gan.yaml # Training config.
+train_args=""                        # Further options for the training, quoted as in a shell, e.g. "--max_epoch 10".
+train_threads=2                      # CPU threads of the training.
+tag=""                               # Name of the experiment; that of the config if empty.
+
+# Judging
+inference_model=valid.mel.best.pth # Checkpoint of the experiment to synthesise with.
+score_metrics=fast                 # Metrics of stage 5, see `evagan score --help`.
+compare_exps=""                    # Other experiments (directories) for the same table, separated by spaces.
+listen_opts=""                     # Options for `evagan listen create`, quoted as in a shell.
+
+. utils/parse_options.sh
+. ./path.sh
+. ./cmd.sh
+. utils/stages.sh
+
+# format SET [OPTION ...]: format a data directory and show what was done to it.
+format() {
+    local set=$1 code=0 log=${dumpdir}/$1/log/format.log
+    shift
+    "${data_cmd[@]}" "${log}" evagan format "${datadir}/${set}" "${dumpdir}/${set}" --nj "${nj}" "$@" || code=$?
+    grep -v '^#' "${log}" >&2 || true
+    [ "${code}" -eq 0 ] ||
+        die "${datadir}/${set} was not formatted; if that is for broken audio, --skip_broken true goes on without it"
+}
+
+# follow LOG: show the course of a training while it runs; end_follow ends it.
+follow() {
+    mkdir -p "$(dirname "$1")"
+    touch "$1"
+    tail -n 0 -F "$1" 2>/dev/null > >(sed -unE \
+        -e 's/.*INFO: ([0-9]+)epoch results: \[train\].*[^_a-z]mel=([0-9.]+).*\[valid\].*[^_a-z]mel=([0-9.]+).*/  epoch \1: mel loss \2 in training, \3 in validation/p' \
+        -e 's/.*INFO: ([0-9]+\/[0-9]+)epoch started\. (Estimated.*)/  epoch \1 begins. \2/p' >&2) &
+    follower=$!
+}
+end_follow() {
+    [ -z "${follower:-}" ] || kill "${follower}" 2>/dev/null || true
+    follower=""
+}
+trap end_follow EXIT
+
+# synthesise OUT_DIR WAV_SCP MODEL [OPTION ...]: synthesise in parallel; OUT_DIR/wav.scp is written last.
+synthesise() {
+    local out=$1 scp=$2 model=$3 jobs
+    shift 3
+    if newer "${out}/wav.scp" "${scp}" "${model}"; then
+        say "${out} is up to date"
+        return
+    fi
+    jobs=$(wc -l <"${scp}")
+    jobs=$((jobs < nj ? jobs : nj))
+    rm -rf "${out}"
+    mkdir -p "${out}/log"
+    awk -v jobs="${jobs}" -v log_dir="${out}/log" '{ print > (log_dir "/wav." (NR - 1) % jobs + 1 ".scp") }' "${scp}"
+    say "synthesis in ${jobs} job(s), logs are ${out}/log/synth.*.log"
+    "${synth_cmd[@]}" --gpu "$((ngpu > 0))" JOB=1:"${jobs}" "${out}/log/synth.JOB.log" \
+        evagan synth "${model}" "${out}/log/wav.JOB.scp" "${out}/log/JOB" --device "${device}" "$@"
+    mv "${out}"/log/[0-9]*/*.wav "${out}"
+    awk -v out="${out}" '{ print $1, out "/" $1 ".wav" }' "${scp}" >"${out}/wav.scp.part"
+    mv "${out}/wav.scp.part" "${out}/wav.scp"
+}
+
+# list_systems SET: put NAME=DIRECTORY of this experiment and of compare_exps into the array `systems`.
+list_systems() {
+    local other name
+    need "${exp}/synth/$1/wav.scp" 4
+    systems=("${tag}=${exp}/synth/$1")
+    for other in "${others[@]}"; do
+        name=$(basename "${other}")
+        need "${other}/synth/$1/wav.scp" 4
+        systems+=("${name#voc_}=${other}/synth/$1")
+    done
+}
+
+[ "${stage}" -le "${stop_stage}" ] || die "stage ${stage} lies behind stop_stage ${stop_stage}"
+[ -s "${train_config}" ] || die "there is no ${train_config}; --train_config names the training config"
+tag=${tag:-$(basename "${train_config}" .yaml)}
+tag=${tag#train_}
+exp=${expdir}/voc_${tag}
+device=cpu
+[ "${ngpu}" -eq 0 ] || device=cuda
+read -ra tests <<<"${test_sets}"
+read -ra others <<<"${compare_exps}"
+data_options=() more_train_options=() listen_options=()
+eval "data_options=(${local_data_opts}) more_train_options=(${train_args}) listen_options=(${listen_opts})"
+
+stage_1() {
+    local set
+    say "stage 1: data preparation"
+    local/data.sh --datadir "${datadir}" "${data_options[@]}"
+    for set in "${train_set}" "${valid_set}" "${tests[@]}"; do
+        [ -s "${datadir}/${set}/wav.scp" ] || die "local/data.sh made no ${datadir}/${set}/wav.scp"
+        say "${datadir}/${set}: $(wc -l <"${datadir}/${set}/wav.scp") utterances"
+    done
+}
+
+stage_2() {
+    local set sample_rate format_options
+    say "stage 2: formatting"
+    for set in "${train_set}" "${valid_set}" "${tests[@]}"; do
+        need "${datadir}/${set}/wav.scp" 1
+    done
+    sample_rate=$(python utils/sample_rate.py "${train_config}")
+    format_options=(--sample-rate "${sample_rate}")
+    [ "${skip_broken}" = false ] || format_options+=(--skip-broken)
+    for set in "${train_set}" "${valid_set}" "${tests[@]}"; do
+        say "${datadir}/${set} to ${dumpdir}/${set}, ${sample_rate} Hz, mono, 16 bits"
+        format "${set}" "${format_options[@]}"
+    done
+}
+
+stage_3() {
+    local set part train_options
+    say "stage 3: training"
+    train_options=(--config "${train_config}" --output_dir "${exp}" --ngpu "${ngpu}" --resume true)
+    for part in train valid; do
+        set=${train_set}
+        [ "${part}" = train ] || set=${valid_set}
+        need "${dumpdir}/${set}/wav.scp" 2
+        train_options+=("--${part}_data_path_and_name_and_type" "${dumpdir}/${set}/wav.scp,wav,sound")
+        if [ -n "${feats_type}" ]; then
+            [ -s "${dumpdir}/${set}/feats.scp" ] || die "there is no ${dumpdir}/${set}/feats.scp for --feats_type ${feats_type}"
+            train_options+=("--${part}_data_path_and_name_and_type" "${dumpdir}/${set}/feats.scp,feats,${feats_type}")
+        fi
+    done
+    [ "${ngpu}" -le 1 ] || train_options+=(--multiprocessing_distributed true)
+    say "log: ${exp}/train.log; to watch: tensorboard --logdir ${exp}/tensorboard"
+    follow "${exp}/train.log"
+    "${train_cmd[@]}" --gpu "${ngpu}" "${exp}/train.log" env OMP_NUM_THREADS="${train_threads}" \
+        python -m evagan_plugin.espnet.bin.vocoder_train "${train_options[@]}" "${more_train_options[@]}"
+    end_follow
+}
+
+stage_4() {
+    local set model=${exp}/${inference_model}
+    say "stage 4: synthesis"
+    need "${model}" 3
+    for set in "${tests[@]}"; do
+        need "${dumpdir}/${set}/wav.scp" 2
+        synthesise "${exp}/synth/${set}" "${dumpdir}/${set}/wav.scp" "${model}"
+        synthesise "${exp}/untrained/${set}" "${dumpdir}/${set}/wav.scp" "${model}" --untrained
+    done
+}
+
+stage_5() {
+    local set out systems
+    say "stage 5: scoring"
+    rm -f "${exp}/RESULTS.md.part"
+    for set in "${tests[@]}"; do
+        list_systems "${set}"
+        systems+=("untrained=${exp}/untrained/${set}")
+        out=${exp}/scores/${set}
+        "${score_cmd[@]}" "${out}/log/score.log" evagan score "${dumpdir}/${set}" "${systems[@]}" --ground-truth \
+            --metrics "${score_metrics}" --nj "${nj}" --out "${out}" --results "${out}/RESULTS.md"
+        "${score_cmd[@]}" "${out}/log/plot.log" \
+            evagan plot "${dumpdir}/${set}" "${systems[@]}" --out "${out}/spectrograms.png"
+        cat "${out}/RESULTS.md" >>"${exp}/RESULTS.md.part"
+        cat "${out}/scores.md"
+        say "wavs: ${exp}/synth/${set}; picture: ${out}/spectrograms.png; every utterance: ${out}/utterances.csv"
+    done
+    mv "${exp}/RESULTS.md.part" "${exp}/RESULTS.md"
+    say "table: ${exp}/RESULTS.md"
+}
+
+stage_6() {
+    local set out systems
+    say "stage 6: listening test"
+    for set in "${tests[@]}"; do
+        list_systems "${set}"
+        out=${exp}/listening/${set}
+        if [ -e "${out}/test.yaml" ]; then
+            say "${out} is there already, with its votes; remove it to make a new one"
+            continue
+        fi
+        evagan listen create --reference "${dumpdir}/${set}" --out "${out}" "${listen_options[@]}" "${systems[@]}"
+        say "serve it: evagan listen serve ${out}"
+    done
+}
+
+stage_7() {
+    local scores=${exp}/scores/${tests[0]}/scores.json options=(--test-data "${dumpdir}/${tests[0]}")
+    say "stage 7: packing"
+    need "${exp}/${inference_model}" 3
+    [ ! -e "${scores}" ] || options+=(--scores "${scores}" --system "${tag}")
+    evagan pack "${exp}/${inference_model}" "${exp}/packed" --data "${dumpdir}/${train_set}" "${options[@]}"
+}
+
+# In braces, so that bash has read all of it when it starts: the file may be edited during a long run.
+{
+    if in_range 1; then stage_1; fi
+    if in_range 2; then stage_2; fi
+    if in_range 3; then stage_3; fi
+    if in_range 4; then stage_4; fi
+    if in_range 5; then stage_5; fi
+    if in_range 6; then stage_6; fi
+    if in_range 7; then stage_7; fi
+    say "done: ${exp}"
+    exit
+}

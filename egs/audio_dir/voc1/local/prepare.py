@@ -1,0 +1,144 @@
+"""Write data directories of a folder of audio: ``prepare.py AUDIO_DIR DATA_DIR DEV_PERCENT TEST_PERCENT``.
+
+With a ``manifest.tsv`` in the folder (tab-separated, columns ``path`` and optionally ``utt_id speaker split text``) its
+files are used, and its split where that says train, dev and test. Without one, every audio file is, and the hash of
+its path under the folder decides its set: a file stays in its set when others come or go. The speaker is then the
+folder that a file lies in.
+"""
+
+import csv
+import hashlib
+import re
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from evagan_plugin.audio import AUDIO_SUFFIXES
+from evagan_plugin.errors import UsageError, one_line_errors
+from evagan_plugin.kaldi import DataDir
+
+MANIFEST = "manifest.tsv"
+SETS = ("train", "dev", "test")
+SET_NAMES = {"train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "test": "test", "eval": "test"}
+UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class AudioFile:
+    """A file, by its path under the folder, and what the manifest says of it."""
+
+    path: Path
+    utterance: str = ""
+    speaker: str = ""
+    split: str = ""
+    text: str = ""
+
+
+def find_files(folder: Path) -> list[AudioFile]:
+    """Return the files of the manifest, or all audio files; hidden ones are left out.
+
+    Raises:
+        UsageError: If there is none, or the manifest has no column ``path``.
+    """
+    if (folder / MANIFEST).is_file():
+        return read_manifest(folder / MANIFEST)
+    found = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    files = [AudioFile(path) for path in found if not any(part.startswith(".") for part in path.parts)]
+    if not files:
+        what = f"no audio in it ({', '.join(sorted(AUDIO_SUFFIXES))})" if folder.is_dir() else "is not a folder"
+        raise UsageError(f"{folder}: {what}")
+    return files
+
+
+def read_manifest(manifest: Path) -> list[AudioFile]:
+    """Return the files that a manifest lists."""
+    with manifest.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+    if not rows or not rows[0].get("path"):
+        raise UsageError(f"{manifest}: no rows with a column 'path' (tab-separated)")
+    return [
+        AudioFile(
+            Path(row["path"]),
+            utterance=row.get("utt_id") or "",
+            speaker=row.get("speaker") or "",
+            split=(row.get("split") or "").lower(),
+            text=" ".join((row.get("text") or "").split()),
+        )
+        for row in rows
+    ]
+
+
+def name_files(files: list[AudioFile]) -> dict[str, AudioFile]:
+    """Return the files by utterance id: the manifest's, else the path without what may not stand in a file name.
+
+    Paths that become equal by that get a part of their hash behind them.
+    """
+    plain = [safe(file.utterance or str(file.path.with_suffix(""))) for file in files]
+    counts = Counter(plain)
+    named: dict[str, AudioFile] = {}
+    for name, file in zip(plain, files, strict=True):
+        utterance = name if counts[name] == 1 else f"{name}-{digest(file.path):x}"[: len(name) + 9]
+        if utterance in named:
+            raise UsageError(f"{MANIFEST}: {named[utterance].path} and {file.path} are one file or one utterance id")
+        named[utterance] = file
+    return named
+
+
+def safe(name: str) -> str:
+    """Return a name that can be an utterance id and a file name."""
+    return UNSAFE.sub("_", name.replace("/", "-")).strip(".") or "audio"
+
+
+def digest(path: Path) -> int:
+    """Return a hash of the path, the same on every machine."""
+    return int.from_bytes(hashlib.sha256(path.as_posix().encode("utf-8", "surrogateescape")).digest()[:8])
+
+
+def split_files(named: dict[str, AudioFile], dev_percent: int, test_percent: int) -> dict[str, list[str]]:
+    """Return the utterance ids of each set.
+
+    Raises:
+        UsageError: If a set would be empty.
+    """
+    splits = {utterance: SET_NAMES.get(file.split, "") for utterance, file in named.items()}
+    if set(splits.values()) != set(SETS):
+        if any(file.split for file in named.values()):
+            found = ", ".join(sorted({file.split or "(empty)" for file in named.values()}))
+            sys.stderr.write(
+                f"prepare.py: the manifest's splits are not train, dev and test but {found}: split by hash\n"
+            )
+        splits = split_by_hash(named, dev_percent, test_percent)
+    sets = {name: [utterance for utterance in named if splits[utterance] == name] for name in SETS}
+    for name, utterances in sets.items():
+        if not utterances:
+            raise UsageError(f"no files for the set '{name}': {len(named)} files are too few to split")
+    return sets
+
+
+def split_by_hash(named: dict[str, AudioFile], dev_percent: int, test_percent: int) -> dict[str, str]:
+    """Return each utterance's set; small folders get at least one file in the test and development sets."""
+    percent = {utterance: digest(file.path) * 100 / 2**64 for utterance, file in named.items()}
+    order = sorted(named, key=percent.__getitem__)
+    test_end = max(1, sum(value < test_percent for value in percent.values()))
+    dev_end = max(test_end + 1, sum(value < test_percent + dev_percent for value in percent.values()))
+    bounds = {"test": order[:test_end], "dev": order[test_end:dev_end], "train": order[dev_end:]}
+    return {utterance: name for name, utterances in bounds.items() for utterance in utterances}
+
+
+def main(folder: Path, data_dir: Path, dev_percent: int, test_percent: int) -> None:
+    """Write ``train``, ``dev`` and ``test``."""
+    named = name_files(find_files(folder))
+    for name, utterances in split_files(named, dev_percent, test_percent).items():
+        data = DataDir(wav={utterance: str(folder / named[utterance].path) for utterance in utterances})
+        for utterance in utterances:
+            file = named[utterance]
+            data.utt2spk[utterance] = safe(file.speaker or file.path.parent.name or "unknown")
+            if file.text:
+                data.text[utterance] = file.text
+        data.write(data_dir / name)
+
+
+if __name__ == "__main__":
+    with one_line_errors("prepare.py"):
+        main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

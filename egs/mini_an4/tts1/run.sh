@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# AN4 from text to speech: a small Tacotron2 of ESPnet, and the EVA-GAN that ../voc1 has trained.
+#
+set -euo pipefail
+
+full_corpus=false # Download the whole AN4 corpus (64 MB) in place of the 8 utterances.
+forwarded=()
+FORWARD_TO=./tts.sh
+. utils/parse_options.sh
+
+./tts.sh \
+    --local_data_opts "--full_corpus ${full_corpus}" \
+    --vocoder ../voc1/exp/voc_eva_gan_tiny/valid.mel.best.pth \
+    --vocoder_config ../voc1/conf/train_eva_gan_tiny.yaml \
+    --inference_args "--maxlenratio 5" \
+    "${forwarded[@]}"

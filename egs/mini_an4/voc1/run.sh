@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# AN4 (English digits and letters, 16 kHz): the 8 utterances that come with ESPnet, or the whole corpus.
+#
+set -euo pipefail
+
+full_corpus=false # Download the whole AN4 corpus (64 MB) in place of the 8 utterances.
+forwarded=()
+FORWARD_TO=./voc.sh
+. utils/parse_options.sh
+
+./voc.sh \
+    --train_config conf/train_eva_gan_tiny.yaml \
+    --local_data_opts "--full_corpus ${full_corpus}" \
+    "${forwarded[@]}"

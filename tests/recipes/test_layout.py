@@ -1,0 +1,42 @@
+"""The recipes' own rules: what is shared is a link, run.sh is a screenful, every script passes shellcheck."""
+
+import shutil
+import subprocess
+
+import pytest
+
+SHARED = ("voc.sh", "cmd.sh", "path.sh", "utils")
+
+
+@pytest.fixture(scope="session")
+def corpora(egs):
+    return sorted(path.parent for path in egs.glob("*/voc1/run.sh"))
+
+
+def test_every_corpus_has_the_same_parts(corpora, egs):
+    assert {path.parent.name for path in corpora} >= {"mini_an4", "audio_dir", "ljspeech"}
+    for corpus in corpora:
+        assert len((corpus / "run.sh").read_text().splitlines()) <= 40
+        for part in ("conf", "local/data.sh", "README.md"):
+            assert (corpus / part).exists(), f"{corpus}/{part}"
+        for name in SHARED:
+            link = corpus / name
+            assert link.is_symlink(), f"{link} is a copy"
+            assert not link.readlink().is_absolute()
+            assert link.resolve() == (egs / "TEMPLATE" / "voc1" / name).resolve()
+
+
+def test_scripts_pass_shellcheck(egs):
+    if not shutil.which("shellcheck"):
+        pytest.skip("shellcheck is not installed (Debian: apt install shellcheck)")
+    scripts = [path for pattern in ("*.sh", "*.pl") for path in egs.rglob(pattern) if not path.is_symlink()]
+    assert len(scripts) > 10
+    done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, cwd=egs, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_scripts_stop_at_the_first_failure(egs):
+    for script in egs.rglob("*.sh"):
+        text = script.read_text()
+        if text.startswith("#!"):
+            assert "set -euo pipefail" in text, script

@@ -1,0 +1,71 @@
+"""The text-to-speech recipe: its parts, what it says of what is missing, and one slow run from text to a table."""
+
+import shutil
+
+import pytest
+import yaml
+
+
+@pytest.fixture(scope="session")
+def corpora(egs):
+    return sorted(path.parent for path in egs.glob("*/tts1/run.sh"))
+
+
+def test_every_corpus_shares_the_template_and_the_vocoders_parts(corpora, egs):
+    assert {path.parent.name for path in corpora} >= {"mini_an4", "ljspeech"}
+    for corpus in corpora:
+        assert len((corpus / "run.sh").read_text().splitlines()) <= 40
+        assert (corpus / "README.md").exists()
+        assert (corpus / "tts.sh").resolve() == (egs / "TEMPLATE" / "tts1" / "tts.sh").resolve()
+        for name in ("cmd.sh", "path.sh", "utils"):
+            assert (corpus / name).resolve() == (egs / "TEMPLATE" / "voc1" / name).resolve()
+        assert (corpus / "local").resolve() == (corpus.parent / "voc1" / "local").resolve()
+        for name in ("tts.sh", "cmd.sh", "path.sh", "utils", "local"):
+            assert not (corpus / name).readlink().is_absolute()
+
+
+def test_the_acoustic_models_mel_is_the_vocoders(corpora):
+    """Every acoustic config's features can be converted to the mel of the vocoder that run.sh names."""
+    pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
+    from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
+
+    from evagan_plugin.config import build_config
+    from evagan_plugin.espnet.vocoder import convert_mels, mel_of
+
+    for corpus in corpora:
+        line = next(line for line in (corpus / "run.sh").read_text().splitlines() if "--vocoder_config" in line)
+        vocoder = yaml.safe_load((corpus / line.split()[1]).read_text())
+        mel = build_config(vocoder["vocoder_conf"]).mel
+        configs = list((corpus / "conf").glob("train_*.yaml"))
+        assert configs
+        for path in configs:
+            acoustic = yaml.safe_load(path.read_text())
+            convert_mels(mel_of(LogMelFbank(**acoustic["feats_extract_conf"])), mel, path.name)
+
+
+def test_a_missing_vocoder_and_a_missing_stage_are_named(recipe, run):
+    place = recipe("mini_an4/tts1")
+    done = run(place, "./run.sh", "--stage", 5, "--stop_stage", 5)
+    assert done.returncode == 1
+    assert "there is no vocoder ../voc1/exp/voc_eva_gan_tiny/valid.mel.best.pth; train one in ../voc1" in done.stderr
+    done = run(place, "./run.sh", "--stage", 4, "--stop_stage", 4)
+    assert done.returncode == 1
+    assert "stage 3 makes it: ./run.sh --stage 3 --stop_stage 3" in done.stderr
+    assert run(place, "./run.sh", "--vocodr", "x").returncode == 2
+
+
+@pytest.mark.slow
+def test_from_text_to_a_table(recipe, run, egs):
+    pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
+    vocoder = recipe("mini_an4/voc1")
+    done = run(vocoder, "./run.sh", "--stop_stage", 3, "--train_args", "--max_epoch 1 --num_iters_per_epoch 2")
+    assert done.returncode == 0, done.stderr
+    place = recipe("mini_an4/tts1")
+    shutil.rmtree(place / "exp", ignore_errors=True)
+    few = "--max_epoch 1 --num_iters_per_epoch 2"
+    done = run(place, "./run.sh", "--nj", 1, "--train_args", few, "--finetune_args", few)
+    assert done.returncode == 0, done.stderr
+    assert len(list((place / "exp/tts_tacotron2/speech/test/wav").glob("*.wav"))) == 2
+    table = (place / "exp/tts_tacotron2/scores/test/RESULTS.md").read_text()
+    assert "before" in table
+    assert "after" in table

@@ -1,0 +1,222 @@
+"""The shell tools of the recipes: Kaldi's calling form of run.pl and slurm.pl, and the option parser."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+
+@pytest.fixture
+def utils(egs):
+    return egs / "TEMPLATE" / "voc1" / "utils"
+
+
+def test_jobs_get_their_number_and_their_log(utils, run, tmp_path):
+    done = run(tmp_path, utils / "run.pl", "JOB=1:3", "log/a.JOB.log", "echo", "part JOB", "of  3")
+    assert done.returncode == 0, done.stderr
+    for job in (1, 2, 3):
+        lines = (tmp_path / f"log/a.{job}.log").read_text().splitlines()
+        assert lines[0].startswith("# echo")
+        assert f"part {job} of  3" in lines
+        assert lines[-1].startswith("# Ended (code 0)")
+
+
+def test_one_failed_job_fails_the_call_but_not_the_others(utils, run, tmp_path):
+    script = 'if [ "$1" = 2 ]; then echo "no such thing" >&2; exit 7; fi; touch "done.$1"'
+    done = run(tmp_path, utils / "run.pl", "JOB=1:3", "a.JOB.log", "bash", "-c", script, "x", "JOB")
+    assert done.returncode == 1
+    assert "job 2 failed, log is in a.2.log: no such thing" in done.stderr
+    assert "1 of 3 jobs failed" in done.stderr
+    assert (tmp_path / "done.1").exists()
+    assert (tmp_path / "done.3").exists()
+    assert "# Ended (code 7)" in (tmp_path / "a.2.log").read_text()
+
+
+def test_words_reach_the_command_as_they_are_and_operators_work(utils, run, tmp_path):
+    words = ["a b", "$HOME", "`date`", "it's", '"quoted"', "*", "(x)", ""]
+    done = run(tmp_path, utils / "run.pl", "log", "printf", "[%s]", *words, ">", "words.txt", "&&", "echo", "over")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "words.txt").read_text() == "".join(f"[{word}]" for word in words)
+    assert "over" in (tmp_path / "log").read_text()
+
+
+def test_failure_inside_a_pipe_is_a_failure(utils, run, tmp_path):
+    assert run(tmp_path, utils / "run.pl", "log", "false", "|", "cat").returncode == 1
+
+
+def test_jobs_wait_for_a_free_place(utils, run, tmp_path):
+    script = 'touch "run.$1"; ls run.* | wc -l >> most; sleep 0.2; rm "run.$1"'
+    done = run(tmp_path, utils / "run.pl", "--max-jobs-run", 2, "J=1:5", "log.J", "bash", "-c", script, "x", "J")
+    assert done.returncode == 0, done.stderr
+    counts = [int(line) for line in (tmp_path / "most").read_text().split()]
+    assert (len(counts), max(counts)) == (5, 2)
+
+
+def test_interrupt_ends_every_process_of_a_job(utils, tmp_path):
+    script = "sleep 60 & echo $! > child; wait"
+    with subprocess.Popen([utils / "run.pl", "log", "bash", "-c", script], cwd=tmp_path) as process:
+        while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text().strip():
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 130
+    child = int((tmp_path / "child").read_text())
+    for _ in range(100):
+        if not _runs(child):
+            return
+        time.sleep(0.05)
+    pytest.fail("the child of the job still runs")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("tool", ["run.pl", "slurm.pl"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "usage:"),
+        (["JOB=1:2", "log"], "usage:"),
+        (["JOB=3:2", "log.JOB", "true"], "no jobs in JOB=3:2"),
+        (["JOB=1:2", "log", "true"], "several jobs need JOB in the name of the log"),
+        (["--memory", "1G", "log", "true"], "unknown option --memory; known: --gpu --mem"),
+        (["--gpu", "many", "log", "true"], "option --gpu needs a number, not 'many'"),
+    ],
+)
+def test_wrong_calls_are_refused(utils, run, tmp_path, tool, words, said):
+    done = run(tmp_path, utils / tool, *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+SBATCH = """#!/usr/bin/env bash
+# Behaves as sbatch with --parsable does, running the tasks at once and one after the other.
+printf '%s\\n' "$@" >"${CALLS}/options"
+for option in "$@"; do
+    [[ ${option} != --array=* ]] || range=${option#--array=}
+    script=${option}
+done
+range=${range%%%*}
+for ((task = ${range%-*}; task <= ${range#*-}; task++)); do
+    env -i HOME=/ SLURM_ARRAY_TASK_ID=${task} bash "${script}" || true
+done
+echo "4711;cluster"
+"""
+
+
+@pytest.fixture
+def queue(tmp_path):
+    """A directory with commands that speak as SLURM's do; there is no queue on a test machine."""
+    commands = tmp_path / "slurm"
+    commands.mkdir()
+    for name, text in {"sbatch": SBATCH, "squeue": "#!/bin/sh\nexit 0\n"}.items():
+        (commands / name).write_text(text)
+        (commands / name).chmod(0o755)
+    return commands
+
+
+def test_slurm_runs_the_same_calls(utils, run, queue, tmp_path):
+    words = ["--gpu", 1, "--mem", "4G", "--num-threads", 3, "--max-jobs-run", 2, "JOB=1:3", "log/a.JOB.log"]
+    script = '[ "$1" != 2 ] || exit 5; echo "$2 $1"'
+    path = f"{queue}:{os.environ['PATH']}"
+    done = run(
+        tmp_path,
+        utils / "slurm.pl",
+        *words,
+        "bash",
+        "-c",
+        script,
+        "x",
+        "JOB",
+        "two  words",
+        PATH=path,
+        CALLS=str(queue),
+    )
+    assert done.returncode == 1
+    assert "job 2 failed, log is in log/a.2.log" in done.stderr
+    assert "1 of 3 jobs failed" in done.stderr
+    assert "two  words 3" in (tmp_path / "log/a.3.log").read_text()
+    options = (queue / "options").read_text().split("\n")
+    assert {"--array=1-3%2", "--gres=gpu:1", "--mem=4G", "--cpus-per-task=3", "--parsable"} <= set(options)
+    again = run(tmp_path, utils / "slurm.pl", "log/b.log", "echo", "fine", PATH=path, CALLS=str(queue))
+    assert again.returncode == 0, again.stderr
+
+
+SCRIPT = """#!/usr/bin/env bash
+# What the script is for.
+#
+set -euo pipefail
+stage=1       # First stage.
+name="a b"    # A name.
+flag=false    # A flag.
+empty=        # Nothing yet.
+list=()
+{forward}
+. {utils}/parse_options.sh
+later=1
+printf '%s|' "${{stage}}" "${{name}}" "${{flag}}" "${{empty}}" "${{forwarded[@]-}}"
+"""
+
+
+@pytest.fixture
+def script(utils, tmp_path):
+    path = tmp_path / "script.sh"
+    path.write_text(SCRIPT.format(utils=utils, forward=""))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        ([], "1|a b|false|||"),
+        (["--stage", 3, "--flag", "true", "--name", "x  y"], "3|x  y|true|||"),
+        (["--name=--stage", "--empty", "*", "--stage=2"], "2|--stage|false|*||"),
+        (["--name", ""], "1||false|||"),
+    ],
+)
+def test_options_set_the_variables_above_the_parser(script, run, tmp_path, words, values):
+    done = run(tmp_path, "bash", script, *words)
+    assert (done.returncode, done.stdout) == (0, values), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--stag", 1], "script.sh: unknown option --stag; known: --empty --flag --name --stage"),
+        (["--later", 2], "unknown option --later"),
+        (["--PATH", "x"], "unknown option --PATH"),
+        (["--stage"], "option --stage needs a value"),
+        (["--stage", "x"], "--stage takes a whole number, not 'x'"),
+        (["--flag", "yes"], "--flag takes true or false, not 'yes'"),
+        (["3"], "unexpected argument '3'"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_line(script, run, tmp_path, words, said):
+    done = run(tmp_path, "bash", script, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_help_is_made_of_the_comments(script, run, tmp_path):
+    done = run(tmp_path, "bash", script, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("What the script is for.\n")
+    assert "--name             A name. (default: a b)" in done.stdout
+    assert "list" not in done.stdout
+
+
+def test_options_of_another_script_are_passed_on(script, utils, run, tmp_path):
+    outer = tmp_path / "outer.sh"
+    text = SCRIPT.format(utils=utils, forward=f"forwarded=()\nFORWARD_TO={script}").replace("stage=1  ", "own=5  ")
+    outer.write_text(text.replace("${stage}", "${own}"))
+    done = run(tmp_path, "bash", outer, "--own", 6, "--stage", 2)
+    assert (done.returncode, done.stdout) == (0, "6|a b|false||--stage|2|"), done.stderr
+    refused = run(tmp_path, "bash", outer, "--stage", "x")
+    assert (refused.returncode, "--stage takes a whole number" in refused.stderr) == (2, True)

@@ -1,0 +1,126 @@
+"""voc.sh: stages that check their inputs and can be entered alone, and the whole recipe with a handful of steps."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from evagan_plugin.kaldi import DataDir, write_table
+
+RATE = 16000
+
+
+@pytest.fixture
+def place(recipe):
+    """The mini_an4 recipe over three tiny sets of noise, as stage 1 would leave them."""
+    place = recipe("mini_an4/voc1")
+    for number, name in enumerate(("train", "dev", "test")):
+        rng = np.random.default_rng(number)
+        wav = {}
+        for utterance in ("a", "b"):
+            path = place / "audio" / f"{name} {utterance}.wav"
+            path.parent.mkdir(exist_ok=True)
+            soundfile.write(path, rng.uniform(-0.1, 0.1, 6000), RATE)
+            wav[f"{name}-{utterance}"] = path
+        write_table(place / "data" / name / "wav.scp", wav)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (["--stages", 2], 2, "unknown option --stages; known: --compare_exps"),
+        (["--stage", 3, "--stop_stage", 2], 1, "stage 3 lies behind stop_stage 2"),
+        (["--train_config", "conf/none.yaml"], 1, "there is no conf/none.yaml"),
+        (["--stage", 3], 1, "there is no dump/train/wav.scp; stage 2 makes it: ./run.sh --stage 2 --stop_stage 2"),
+        (["--stage", 4], 1, "there is no exp/voc_eva_gan_tiny/valid.mel.best.pth; stage 3 makes it"),
+        (["--stage", 5], 1, "there is no exp/voc_eva_gan_tiny/synth/test/wav.scp; stage 4 makes it"),
+        (["--stage", 6], 1, "there is no exp/voc_eva_gan_tiny/synth/test/wav.scp; stage 4 makes it"),
+        (["--stage", 7], 1, "there is no exp/voc_eva_gan_tiny/valid.mel.best.pth; stage 3 makes it"),
+    ],
+)
+def test_a_stage_says_what_it_lacks(recipe, run, options, status, said):
+    done = run(recipe("mini_an4/voc1"), "./run.sh", *options)
+    assert done.returncode == status
+    assert said in done.stderr
+
+
+def test_own_data_directory_is_formatted_and_broken_audio_stops_it(place, run):
+    (place / "audio" / "train b.wav").write_bytes(b"RIFF")
+    words = ["./run.sh", "--stage", 2, "--stop_stage", 2, "--nj", 8]
+    done = run(place, *words)
+    assert done.returncode == 1
+    assert "broken: train-b:" in done.stderr
+    assert "--skip_broken true goes on without it" in done.stderr
+    assert not (place / "dump" / "train" / "wav.scp").exists()
+    done = run(place, *words, "--skip_broken", "true")
+    assert done.returncode == 0, done.stderr
+    assert DataDir.read(place / "dump" / "train").utterances == ["train-a"]
+    assert DataDir.read(place / "dump" / "test").utterances == ["test-a", "test-b"]
+
+
+def test_config_error_is_told_before_any_work(place, run):
+    (place / "wrong.yaml").write_text("vocoder_conf: {preset: eva_gan_tiny_16}\n")
+    done = run(place, "./run.sh", "--stage", 2, "--train_config", "wrong.yaml")
+    assert done.returncode == 2
+    assert "wrong.yaml: vocoder_conf:" in done.stderr
+    assert "eva_gan_tiny_16k" in done.stderr
+    assert not (place / "dump").exists()
+
+
+def test_unknown_backend_is_refused(place, run):
+    done = run(place, "./run.sh", "--stage", 2, EVAGAN_BACKEND="sge")
+    assert (done.returncode, "unknown backend 'sge'" in done.stderr) == (2, True)
+
+
+def test_kaldi_root_without_kaldi_is_refused(place, run, tmp_path):
+    done = run(place, "./run.sh", "--stage", 2, KALDI_ROOT=str(tmp_path))
+    assert (done.returncode, "mend it or unset it" in done.stderr) == (2, True)
+
+
+def test_kaldi_utils_are_used_where_there_is_kaldi(place, run, tmp_path):
+    """The run.pl of KALDI_ROOT, which leaves a trace, runs the jobs."""
+    utils = tmp_path / "kaldi" / "egs" / "wsj" / "s5" / "utils"
+    utils.mkdir(parents=True)
+    (utils / "run.pl").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/trace\nlog=$1; shift; "$@" > $log 2>&1\n')
+    (utils / "run.pl").chmod(0o755)
+    for name in ("train", "dev", "test"):
+        (place / "dump" / name / "log").mkdir(parents=True)
+    done = run(place, "./run.sh", "--stage", 2, "--stop_stage", 2, KALDI_ROOT=str(tmp_path / "kaldi"))
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "trace").read_text().splitlines()) == 3
+
+
+def test_whole_recipe_with_a_handful_of_steps(recipe, run):
+    pytest.importorskip("espnet2", reason="espnet is not installed", exc_type=ImportError)
+    place = recipe("mini_an4/voc1")
+    config = place / "train_few.yaml"
+    config.write_text(
+        "vocoder: eva_gan\n"
+        "vocoder_conf:\n"
+        "    preset: eva_gan_tiny_16k\n"
+        "    training: {segment_frames: 16, discriminator_frames: 8}\n"
+        "batch_size: 2\nnum_iters_per_epoch: 2\nmax_epoch: 1\nnum_att_plot: 1\n"
+    )
+    words = ["./run.sh", "--train_config", config.name, "--nj", 4, "--score_metrics", "log_mel_l1"]
+    done = run(place, *words)
+    assert done.returncode == 0, done.stderr
+    exp = place / "exp" / "voc_few"
+    made = DataDir.read(exp / "synth" / "test")
+    reference = DataDir.read(place / "dump" / "test")
+    assert made.utterances == reference.utterances
+    for utterance in made.utterances:
+        ours, theirs = (soundfile.info(place / data.wav[utterance]) for data in (made, reference))
+        assert (ours.frames, ours.samplerate) == (theirs.frames, theirs.samplerate)
+    systems = json.loads((exp / "scores" / "test" / "scores.json").read_text())["systems"]
+    assert {"few", "untrained"} < set(systems)
+    assert "log-mel L1" in (exp / "RESULTS.md").read_text()
+    assert (exp / "scores" / "test" / "spectrograms.png").read_bytes().startswith(b"\x89PNG")
+    assert (exp / "listening" / "test" / "test.yaml").is_file()
+    assert (exp / "packed" / "model.safetensors").is_file()
+    before = (exp / "synth" / "test" / "wav.scp").stat().st_mtime_ns
+    again = run(place, *words, "--stage", 4, "--stop_stage", 4)
+    assert again.returncode == 0, again.stderr
+    assert "synth/test is up to date" in again.stderr
+    assert (exp / "synth" / "test" / "wav.scp").stat().st_mtime_ns == before
