@@ -1,0 +1,124 @@
+"""Values measured beforehand with the libraries' own calls on three LJSpeech utterances (22.05 kHz, 6.3 s)."""
+
+import math
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import torchaudio
+from metric_signals import with_noise, write_corpus
+
+from evagan_plugin.metrics import score_systems
+
+UTTERANCES = ("speech_ljspeech_0002", "speech_ljspeech_0008", "speech_ljspeech_0013")
+SPECTRAL = ("m_stft", "log_mel_l1", "pesq_wb")
+PITCH = ("periodicity_rmse", "vuv_f1", "pitch_rmse_cents")
+WINDOW = 1024
+HOP = 256
+
+# Conditions without a random part are held to the last digit that was written down; the others to 3 %.
+EXACT, RANDOM = 0.0006, 0.03
+EXPECTED = {
+    "identity": (EXACT, 0.0, 0.0, 4.644),
+    "dither": (RANDOM, 0.047, 0.005, 4.644),
+    "griffin_lim": (RANDOM, 0.371, 0.061, 4.210),
+    "noise": (RANDOM, 2.082, 1.176, 1.525),
+    "shift": (EXACT, 1.166, 0.399, 4.606),
+    "random_phase": (RANDOM, 1.466, 0.628, 1.679),
+    "random_phase_above_3_khz": (RANDOM, 0.793, 0.237, 3.826),
+    "gain": (EXACT, 0.223, 0.115, 4.644),
+    "flip": (EXACT, 0.0, 0.0, 4.644),
+}
+EXPECTED_WORLD = {"griffin_lim": 2.05, "noise": 11.48, "shift": 4.89, "random_phase_above_3_khz": 3.85, "gain": 0.0}
+EXPECTED_TTSLR = {"dither": 0.07, "griffin_lim": 0.19, "noise": 5.65, "shift": 0.29, "gain": 0.30}
+# Conditions without a random part: a single frame that CREPE takes for another octave moves these three figures.
+EXPECTED_PITCH = {
+    "shift": (0.1260, 0.9669, 37.0),
+    "gain": (0.0008, 1.0, 0.0),
+    "flip": (0.0450, 0.9877, 8.8),
+}
+
+
+def conditions(wav, sample_rate):
+    """Return degraded copies of an utterance ``(T,)`` by name."""
+    generator = np.random.default_rng(0)
+    window = torch.hann_window(WINDOW, dtype=torch.float64)
+    spectrum = torch.stft(torch.from_numpy(wav), WINDOW, HOP, WINDOW, window, return_complex=True)
+    turned = torch.polar(spectrum.abs(), torch.from_numpy(generator.uniform(-math.pi, math.pi, spectrum.shape)))
+    above = torch.linspace(0, sample_rate / 2, WINDOW // 2 + 1)[:, None] > 3000
+
+    def inverse(changed):
+        return torch.istft(changed, WINDOW, HOP, WINDOW, window, length=wav.size).numpy()
+
+    torch.manual_seed(0)
+    lost_phase = torchaudio.functional.griffinlim(
+        spectrum.abs(), window, WINDOW, HOP, WINDOW, 1.0, n_iter=32, momentum=0.99, length=wav.size, rand_init=True
+    )
+    late = int(0.01 * sample_rate)
+    triangle = generator.random(wav.size) - generator.random(wav.size)
+    return {
+        "identity": wav,
+        "dither": np.round(wav * 32768 + triangle) / 32768,
+        "griffin_lim": lost_phase.numpy(),
+        "noise": with_noise(wav, 20),
+        "shift": np.concatenate([np.zeros(late), wav[:-late]]),
+        "random_phase": inverse(turned),
+        "random_phase_above_3_khz": inverse(torch.where(above, turned, spectrum)),
+        "gain": wav * 10 ** (-1 / 20),
+        "flip": -wav,
+    }
+
+
+@pytest.fixture(scope="module")
+def systems(shared_audio, tmp_path_factory):
+    """Write reference and conditions; return the folder of the reference and those of the conditions by name."""
+    folder = tmp_path_factory.mktemp("reference_values")
+    for utt_id in UTTERANCES:
+        wav, sample_rate = soundfile.read(shared_audio / "lowrate" / "speech" / f"{utt_id}.flac")
+        write_corpus(folder / "reference", {utt_id: wav}, sample_rate)
+        for name, degraded in conditions(wav, sample_rate).items():
+            write_corpus(folder / name, {utt_id: degraded}, sample_rate)
+    return folder / "reference", {name: folder / name for name in EXPECTED}
+
+
+def test_spectral_distances_and_pesq(systems):
+    reference, folders = systems
+    scores = score_systems(reference, folders, SPECTRAL)
+    scores.check_complete()
+    metrics = {metric.name: metric for metric in scores.metrics}
+    for name, (tolerance, *expected) in EXPECTED.items():
+        for metric, value in zip(SPECTRAL, expected, strict=True):
+            measured = scores.estimate(name, metrics[metric]).value
+            assert measured == pytest.approx(value, rel=tolerance, abs=EXACT), f"{name}, {metric}"
+
+
+def test_distortion_of_worlds_envelope(systems):
+    assert_means(systems, "mcd_world", EXPECTED_WORLD, rel=0.01, abs=0.005)
+
+
+@pytest.mark.slow
+def test_distortion_with_ttslrs_constants(systems):
+    assert_means(systems, "mcd_ttslr", EXPECTED_TTSLR, rel=0.03, abs=0.012)
+
+
+def assert_means(systems, name, expected, **tolerance):
+    """Assert the mean of one metric under every condition."""
+    reference, folders = systems
+    scores = score_systems(reference, {condition: folders[condition] for condition in expected}, name)
+    for condition, value in expected.items():
+        measured = scores.estimate(condition, scores.metrics[0]).value
+        assert measured == pytest.approx(value, **tolerance), condition
+
+
+@pytest.mark.slow
+def test_pitch_by_crepe_full(systems):
+    reference, folders = systems
+    scores = score_systems(reference, {name: folders[name] for name in EXPECTED_PITCH}, PITCH)
+    metrics = {metric.name: metric for metric in scores.metrics}
+    for name, expected in EXPECTED_PITCH.items():
+        # CREPE's decoder is dithered: its seed is not part of the definition.
+        for metric, value, tolerance in zip(PITCH, expected, (0.003, 0.005, 1.5), strict=True):
+            assert scores.estimate(name, metrics[metric]).value == pytest.approx(value, abs=tolerance), (
+                f"{name}, {metric}"
+            )

@@ -1,0 +1,69 @@
+"""``evagan score`` as a user calls it."""
+
+import sys
+
+import pytest
+from metric_signals import make_voice, write_corpus
+
+from evagan_plugin.cli import main
+
+
+@pytest.fixture
+def evagan(monkeypatch, capsys):
+    """Return the command as a function that gives exit status, standard output and standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["evagan", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def test_the_table_goes_to_standard_output_and_the_files_to_out(evagan, corpus, tmp_path):
+    reference, noisy = corpus(2)
+    out, results = tmp_path / "out", tmp_path / "RESULTS.md"
+    status, output, errors = evagan(
+        "score", reference, f"eva_gan={noisy}", "--out", out, "--results", results, "--ground-truth", "--metrics",
+        "pesq_wb,log_mel_l1",
+    )  # fmt: skip
+    assert status == 0, errors
+    assert "| eva_gan | 2 |" in output
+    assert (out / "scores.md").read_text() in output
+    assert {path.name for path in out.iterdir()} == {
+        "scores.md",
+        "scores.json",
+        "scores.csv",
+        "utterances.csv",
+        "utterances.jsonl",
+    }
+    page = results.read_text()
+    for part in (
+        "evagan score",
+        "# Scores on",
+        "ground truth (16 bit)",
+        "| eva_gan | 2 |",
+        "Versions: Python",
+        "pesq 0.",
+    ):
+        assert part in page
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_missing_utterances_end_with_status_1_unless_accepted(evagan, tmp_path, skip):
+    voice = make_voice(0.3)
+    reference = write_corpus(tmp_path / "ref", {"a": voice, "b": voice})
+    system = write_corpus(tmp_path / "hyp", {"a": voice})
+    status, output, errors = evagan("score", reference, system, "--metrics", "log_mel_l1", *["--skip-broken"] * skip)
+    assert "hyp: not scored: no audio of this system: b" in output
+    assert status == (0 if skip else 1)
+    lines = [line for line in errors.splitlines() if line.startswith("evagan: error:")]
+    assert len(lines) == (0 if skip else 1)
+
+
+def test_usage_errors_are_one_line_and_status_2(evagan, tmp_path):
+    reference = write_corpus(tmp_path / "ref", {"a": make_voice(0.3)})
+    status, _, errors = evagan("score", reference, tmp_path / "none")
+    assert status == 2
+    assert errors == f"evagan: error: {tmp_path}/none does not exist: a directory of audio or a wav.scp is needed\n"

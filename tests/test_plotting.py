@@ -1,0 +1,105 @@
+"""Pictures of mel spectrograms: what is drawn where, and on which scale."""
+
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from matplotlib.figure import Figure
+
+from evagan_plugin.errors import UsageError
+from evagan_plugin.plotting import BANDS, RANGE_DB, mel_figure, plot_systems, save_figure
+
+SAMPLE_RATE = 44100
+
+
+def tone(hertz, level=0.5, seconds=0.5):
+    """Return a sine."""
+    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    return (level * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
+
+
+def panels(figure):
+    """Return the axes that hold spectrograms."""
+    return [axes for axes in figure.axes if axes.images]
+
+
+def test_one_row_an_utterance_one_column_a_system_one_scale():
+    figure = mel_figure(
+        {
+            "a": {"reference": tone(440), "eva_gan": tone(440, 0.05)},
+            "b": {"reference": tone(880), "eva_gan": tone(880)},
+        },
+        SAMPLE_RATE,
+    )
+    assert isinstance(figure, Figure)
+    drawn = panels(figure)
+    assert len(drawn) == 4
+    assert {axes.images[0].get_clim() for axes in drawn} == {(-RANGE_DB, 0.0)}
+    assert [axes.get_title() for axes in drawn[:2]] == ["reference", "eva_gan"]
+    assert len(figure.axes) == 5, "four panels and one colour bar"
+    peaks = [axes.images[0].get_array().max() for axes in drawn]
+    assert max(peaks) == pytest.approx(0.0, abs=1e-4)
+    assert peaks[1] - peaks[0] == pytest.approx(-20.0, abs=0.5), "a tenth of the amplitude is 20 dB darker"
+
+
+def test_axes_are_seconds_and_kilohertz_up_to_half_the_sample_rate():
+    figure = mel_figure({"a": {"reference": tone(8000, seconds=0.75)}}, SAMPLE_RATE)
+    axes = panels(figure)[0]
+    assert axes.get_xlim() == pytest.approx((0.0, 0.75))
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert (labels[0], labels[-1]) == ("0", "22.05")
+    picture = axes.images[0].get_array()
+    loudest_band = int(picture.mean(axis=1).argmax())
+    tick = axes.get_yticks()[labels.index("8")]
+    assert tick == pytest.approx(loudest_band + 0.5, abs=1.0), "the tick of 8 kHz lies on a tone of 8 kHz"
+    assert picture.shape[0] == BANDS
+
+
+def test_a_system_without_an_utterance_leaves_its_place_empty():
+    figure = mel_figure({"a": {"reference": tone(440), "x": tone(440)}, "b": {"reference": tone(440)}}, SAMPLE_RATE)
+    assert len(panels(figure)) == 3
+    assert any(text.get_text() == "no audio" for axes in figure.axes for text in axes.texts)
+
+
+def test_the_picture_is_written_whole_and_is_not_black(tmp_path):
+    reference, system = tmp_path / "ref", tmp_path / "hyp"
+    for folder, level in ((reference, 0.5), (system, 0.4)):
+        folder.mkdir()
+        for index in range(6):
+            soundfile.write(folder / f"utt{index}.wav", tone(300 * (index + 1), level), SAMPLE_RATE)
+    out = tmp_path / "pictures" / "mel.png"
+    plot_systems(reference, {"eva_gan": system}, out, rows=2)
+    assert [path.name for path in out.parent.iterdir()] == ["mel.png"]
+    from matplotlib.image import imread
+
+    pixels = imread(out)
+    assert pixels.shape[1] > 800
+    assert pixels[..., :3].std() > 0.1
+
+
+def test_unknown_utterance_and_unknown_format_are_refused(tmp_path):
+    folder = tmp_path / "ref"
+    folder.mkdir()
+    soundfile.write(folder / "utt1.wav", tone(300), SAMPLE_RATE)
+    with pytest.raises(UsageError, match="did you mean 'utt1'"):
+        plot_systems(folder, {"same": folder}, tmp_path / "x.png", utterances=["utt2"])
+    with pytest.raises(UsageError, match=r"not as '\.bmpx'"):
+        save_figure(mel_figure({"a": {"reference": tone(300)}}, SAMPLE_RATE), tmp_path / "x.bmpx")
+    with pytest.raises(UsageError, match="nothing to draw"):
+        mel_figure({}, SAMPLE_RATE)
+    with pytest.raises(UsageError, match="too few"):
+        mel_figure({"a": {"reference": tone(300)[:100]}}, SAMPLE_RATE)
+
+
+def test_tensorboard_takes_the_figure(tmp_path):
+    tensorboard = pytest.importorskip("torch.utils.tensorboard")
+    writer = tensorboard.SummaryWriter(tmp_path)
+    writer.add_figure("mel", mel_figure({"a": {"reference": tone(440)}}, SAMPLE_RATE), 1)
+    writer.close()
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) > 10000
+
+
+def test_pyplot_and_its_global_state_are_not_used(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    assert panels(mel_figure({"a": {"reference": tone(440)}}, SAMPLE_RATE))
