@@ -26,7 +26,7 @@ demo: setup
 	cd egs/mini_an4/voc1 && ./run.sh
 
 test: setup
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: setup
 	.venv/bin/python -m pytest -m slow

@@ -133,8 +133,12 @@ class Upsampler(nn.Module):
 
 
 def normalised(conv: nn.Module) -> nn.Module:
-    """Give a convolution of the stack HiFi-GAN's initial weights and weight normalisation."""
-    nn.init.normal_(conv.weight, 0.0, 0.01)
+    """Give a convolution of the stack weight normalisation.
+
+    Its first weights stay PyTorch's own, as they do in HiFi-GAN: there a normal distribution of deviation 0.01 is
+    written into a weight that weight normalisation computes anew. With so small weights the waveform would not
+    depend on the mel at first.
+    """
     return weight_norm(conv)
 
 

@@ -103,8 +103,7 @@ def test_mels_of_a_host_take_the_place_of_computed_ones(wav):
     gan = tiny_gan().eval()
     mel = gan.mel(wav)
     assert torch.equal(gan.generator_turn(wav).fake, gan.generator_turn(wav, mel).fake)
-    # A fresh generator barely hears its input (its weights start near zero), but it does hear it.
-    assert not torch.equal(gan.generator_turn(wav).fake, gan.generator_turn(wav, mel + 1).fake)
+    assert not torch.allclose(gan.generator_turn(wav).fake, gan.generator_turn(wav, mel + 1).fake)
     with pytest.raises(UsageError, match="31 mel frames of 64 samples do not fit"):
         gan.generator_turn(wav, mel[..., :-1])
 

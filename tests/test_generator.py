@@ -81,6 +81,12 @@ def test_gradients_reach_every_parameter(overrides):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in generator.parameters())
 
 
+def test_an_untrained_generator_hears_its_mel():
+    generator = EVAGANGenerator.from_preset("eva_gan_tiny_16k").eval()
+    one, other = (generator(torch.randn(1, 80, 20)) for _ in range(2))
+    assert (one - other).std() > 0.01 * one.std()
+
+
 def test_a_condition_changes_the_voice_and_needs_channels():
     generator = small_generator(global_channels=4).eval()
     mel = torch.randn(1, 10, 6)

@@ -51,7 +51,9 @@ def memory(
     seconds = measure_time(preset, frames, batch, rounds, device)
     reference = usage[REFERENCE]
     kind = "CUDA peak" if device.startswith("cuda") else "RSS peak"
-    typer.echo(f"{preset}, {batch} x {frames} frames, one generator turn on {_device_name(device)}, torch {torch.__version__}")
+    typer.echo(
+        f"{preset}, {batch} x {frames} frames, one generator turn on {_device_name(device)}, torch {torch.__version__}"
+    )
     typer.echo(f"{'activation':34}{'saved MiB':>11}{'ratio':>8}{kind + ' MiB':>15}{'ratio':>8}{'time ratio':>12}")
     for name, (saved, peak) in usage.items():
         ratios = [turn / plain for turn, plain in zip(seconds[name], seconds[REFERENCE], strict=True)]
@@ -75,7 +77,7 @@ def measure_memory(preset: str, variant: str, frames: int, batch: int, device: s
 
 
 def saved_bytes(gan: GANVocoder, wav: torch.Tensor) -> int:
-    """Return the bytes that autograd keeps after the generator's forward pass: saved tensors and checkpoints' inputs."""
+    """Return the bytes kept after the generator's forward pass: autograd's saved tensors and checkpoints' inputs."""
     storages: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -131,4 +133,6 @@ def _peak_rss() -> int:
 
 
 def _device_name(device: str) -> str:
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else f"CPU, {torch.get_num_threads()} threads"
+    return (
+        torch.cuda.get_device_name(device) if device.startswith("cuda") else f"CPU, {torch.get_num_threads()} threads"
+    )

@@ -12,12 +12,16 @@ from espnet2.gan_tts.utils import get_random_segments, get_segments
 from espnet2.torch_utils.device_funcs import force_gatherable
 from torch import Tensor
 
-from evagan_plugin.errors import ConfigError
+from evagan_plugin.errors import ConfigError, nearest
 from evagan_plugin.espnet.joint import generator_config
 from evagan_plugin.gan import GANVocoder
 
 SECTIONS = ("mel", "generator", "discriminators", "losses", "balancer", "training")
-NOT_HERE = ("vocoder_type", "discriminator_type", "discriminator_params", "cache_generator_outputs", "use_pqmf")
+OPTIONS = ("segment_size", "sampling_rate", "text2mel_type", "text2mel_params", "lambda_text2mel")
+"""What has a meaning here of the options of ``JointText2Wav``; the rest is in ``vocoder_params``."""
+
+SMALLEST = {"mpd": {"periods": [1], "channels": 1, "max_channels": 1}, "mrd": "none"}
+"""The discriminator that ESPnet's constructor insists on; it is thrown away."""
 
 
 class EVAGANJointText2Wav(JointText2Wav):
@@ -30,16 +34,15 @@ class EVAGANJointText2Wav(JointText2Wav):
         idim: Number of tokens.
         odim: Acoustic feature dimension.
         vocoder_params: A vocoder config (see :func:`evagan_plugin.config.build_config`).
-        options: ``segment_size``, ``text2mel_type``, ``text2mel_params`` and ``lambda_text2mel`` of ``JointText2Wav``.
+        options: :data:`OPTIONS` of ``JointText2Wav``.
 
     Raises:
         ConfigError: If the vocoder config is wrong, or an option would have no effect.
     """
 
     def __init__(self, idim: int, odim: int, vocoder_params: dict[str, Any], **options: Any) -> None:
-        for name in NOT_HERE:
-            if name in options:
-                raise ConfigError(f"tts_conf: {name} has no effect in eva_gan_joint: see vocoder_params")
+        for name in options.keys() - set(OPTIONS):
+            raise ConfigError(f"tts_conf: {name} has no effect in eva_gan_joint: {nearest(name, OPTIONS)}")
         config = generator_config(vocoder_params, SECTIONS)
         parts = {name: vocoder_params[name] for name in ("preset", "mel", "generator") if name in vocoder_params}
         super().__init__(
@@ -48,6 +51,7 @@ class EVAGANJointText2Wav(JointText2Wav):
             vocoder_type="eva_gan",
             vocoder_params=parts,
             discriminator_type="eva_gan_discriminator",
+            discriminator_params=SMALLEST,
             use_feat_match_loss=False,
             use_mel_loss=False,
             **options,

@@ -3,11 +3,9 @@
 import argparse
 import os
 import zipfile
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
 
-import soundfile
 import torch
 from espnet2.tasks.abs_task import optim_classes, scheduler_classes
 
@@ -16,14 +14,11 @@ from evagan_plugin.config import VocoderConfig, build_config, config_difference,
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest
 from evagan_plugin.files import atomic_path
 from evagan_plugin.kaldi import read_scp
-from evagan_plugin.progress import track
+from evagan_plugin.segments import some, unusable_recordings
 
 DATA_NAMES = ("wav", "feats")
 PROBE_BYTES = 2**20
 """What must fit into the output directory at the start."""
-SHOWN = 3
-READERS = 8
-"""Threads that look at audio files."""
 
 UNSUPPORTED = {
     "accum_grad": (1, "ESPnet's GAN trainer cannot accumulate gradients: use a smaller batch_size"),
@@ -194,37 +189,15 @@ def _check_data(split: str, sources: list, sample_rate: int) -> None:
         lacking = recordings.keys() - read_scp(paths["feats"]).keys()
         if lacking:
             raise UsageError(
-                f"{paths['feats']}: {len(lacking)} utterance(s) of wav.scp have no features: {_some(lacking)}"
+                f"{paths['feats']}: {len(lacking)} utterance(s) of wav.scp have no features: {some(lacking)}"
             )
 
 
 def _check_recordings(scp: str, recordings: Mapping[str, str], sample_rate: int) -> None:
     """Read the header of every file; what is inside is checked when it is read."""
-    with ThreadPoolExecutor(READERS) as pool:
-        results = pool.map(lambda path: _problem(path, sample_rate), recordings.values())
-        found = track(zip(recordings, results, strict=True), f"check {scp}", total=len(recordings))
-        problems = [f"{utterance} ({problem})" for utterance, problem in found if problem]
+    problems = unusable_recordings(recordings, f"check {scp}", sample_rate)
     if problems:
         raise UsageError(
-            f"{scp}: {len(problems)} of {len(recordings)} recordings cannot be used: {_some(problems)}; "
+            f"{scp}: {len(problems)} of {len(recordings)} recordings cannot be used: {some(problems)}; "
             f"make a clean directory with `evagan format DIR OUT --sample-rate {sample_rate}`"
         )
-
-
-def _problem(path: str, sample_rate: int) -> str | None:
-    if not os.path.isfile(path):
-        return f"no file {path}"
-    try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError) as error:
-        return f"{path} is not readable as audio: {getattr(error, 'error_string', None) or error}"
-    if info.samplerate != sample_rate:
-        return f"{info.samplerate} Hz, the model has {sample_rate} Hz"
-    if info.channels != 1:
-        return f"{info.channels} channels"
-    return None if info.frames else "no samples"
-
-
-def _some(names: Iterable[str]) -> str:
-    names = sorted(names)
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

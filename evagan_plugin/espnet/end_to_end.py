@@ -124,7 +124,7 @@ def _load(
     device: str = "cpu",
 ) -> tuple[nn.Module, argparse.Namespace]:
     path = config_file or (Path(model_file).parent / "config.yaml" if model_file else None)
-    if path is None or not _is_ours(read_yaml(path)):
+    if path is None or not Path(path).is_file() or not _is_ours(read_yaml(path)):
         return wrapped(config_file, model_file, device)
     with host_errors(None):
         model, args = wrapped(config_file, model_file, device)

@@ -14,12 +14,13 @@ from torch.multiprocessing import ProcessExitedException
 from evagan_plugin.config import VocoderConfig, build_config, config_to_dict
 from evagan_plugin.errors import ConfigError, one_line_errors
 from evagan_plugin.espnet.checks import check_run
-from evagan_plugin.espnet.data import SegmentCrop, SegmentDataset, SegmentSampler, stack
+from evagan_plugin.espnet.data import SegmentDataset, SegmentSampler
 from evagan_plugin.espnet.failures import host_errors
 from evagan_plugin.espnet.model import VOCODERS, ESPnetVocoderModel
 from evagan_plugin.espnet.trainer import VocoderTrainer, whole_checkpoints
 from evagan_plugin.gan import GANVocoder
 from evagan_plugin.kaldi import read_table
+from evagan_plugin.segments import SegmentCrop, stack
 
 PROGRAM = "vocoder_train"
 OPTIM = "adamw"

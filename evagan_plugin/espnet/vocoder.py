@@ -89,7 +89,7 @@ def load_vocoder(
         EvaganError: If the checkpoint is missing, damaged or of another config.
     """
     _check_is_vocoder(Path(vocoder_file), config_file)
-    vocoder = EVAGANVocoder.load(vocoder_file, config_file, device)
+    vocoder = EVAGANVocoder.load(vocoder_file, config_file, device=device)
     if feats_extract is None:
         return ESPnetVocoder(vocoder)
     return ESPnetVocoder(vocoder, convert_mels(mel_of(feats_extract), vocoder.mel, vocoder_file))
@@ -144,15 +144,10 @@ def mel_of(feats_extract: nn.Module) -> MelConfig:
 
 def _check_is_vocoder(vocoder_file: Path, config_file: Path | str | None) -> None:
     """Check that a config is a vocoder's: an acoustic model's is easily given by mistake."""
-    path = (
-        Path(config_file)
-        if config_file
-        else (vocoder_file / CONFIG if vocoder_file.is_dir() else vocoder_file.with_name(CONFIG))
-    )
-    if config_file is None and not path.is_file():
-        return
-    settings = read_yaml(path)
-    if "vocoder" not in settings and "generator" not in settings and "preset" not in settings:
+    beside = vocoder_file / CONFIG if vocoder_file.is_dir() else vocoder_file.with_name(CONFIG)
+    path = Path(config_file or beside)
+    # A config that is missing is spoken of by the loader, which knows other names for it.
+    if path.is_file() and not read_yaml(path).keys() & {"vocoder", "vocoder_conf", "generator", "preset"}:
         raise ConfigError(f"{path} has no 'vocoder:': give the config of the vocoder's training, or its packed config")
 
 

@@ -7,33 +7,9 @@ from pathlib import Path
 import pytest
 import soundfile
 import yaml
+from tiny_models import FEATURES, TACOTRON2, TINY, TINY_DISCRIMINATOR, TINY_GENERATOR, awaken
 
 pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
-
-TINY = {
-    "vocoder": "eva_gan",
-    "vocoder_conf": {
-        "preset": "eva_gan_tiny_16k",
-        "generator": {
-            "context": {"dims": [8], "depths": [1]},
-            "channels": 64,
-            "resblock_kernels": [3],
-            "resblock_dilations": [1],
-        },
-        "discriminators": {
-            "mpd": {"periods": [2, 3], "channels": 2, "max_channels": 8},
-            "mrd": {"channels": 2, "resolutions": [[512, 128, 512]]},
-        },
-        "training": {"segment_frames": 32, "discriminator_frames": 16},
-    },
-    "batch_size": 4,
-    "max_epoch": 1,
-    "num_iters_per_epoch": 6,
-    "log_interval": 1,
-    "num_workers": 0,
-    "use_matplotlib": False,
-    "optim_conf": {"lr": 1.0e-3},
-}
 
 
 @pytest.fixture(scope="session")
@@ -122,26 +98,6 @@ def spoken(an4: Path) -> Path:
     return an4
 
 
-TACOTRON2 = {
-    "embed_dim": 8,
-    "elayers": 1,
-    "eunits": 8,
-    "econv_layers": 1,
-    "econv_chans": 8,
-    "adim": 8,
-    "aconv_chans": 2,
-    "aconv_filts": 3,
-    "dlayers": 1,
-    "dunits": 8,
-    "prenet_layers": 1,
-    "prenet_units": 8,
-    "postnet_layers": 1,
-    "postnet_chans": 8,
-    "reduction_factor": 1,
-}
-TINY_GENERATOR = {name: TINY["vocoder_conf"][name] for name in ("preset", "generator")}
-TINY_DISCRIMINATOR = TINY["vocoder_conf"]["discriminators"]
-FEATURES = {"fs": 16000, "n_fft": 1024, "hop_length": 256, "win_length": 1024, "n_mels": 80, "fmin": 80, "fmax": 7600}
 SPEAKING = {
     "feats_extract": "fbank",
     "feats_extract_conf": FEATURES,
@@ -217,5 +173,5 @@ def tiny_vocoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = build_config(TINY["vocoder_conf"])
     torch.manual_seed(0)
     directory = tmp_path_factory.mktemp("vocoder")
-    save_checkpoint(directory, config, EVAGANGenerator.from_config(config))
+    save_checkpoint(directory, config, awaken(EVAGANGenerator.from_config(config)))
     return directory

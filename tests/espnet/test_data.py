@@ -5,7 +5,8 @@ import pytest
 
 from evagan_plugin.config import build_config
 from evagan_plugin.errors import EvaganError, UsageError
-from evagan_plugin.espnet.data import SegmentCrop, SegmentSampler
+from evagan_plugin.espnet.data import SegmentSampler
+from evagan_plugin.segments import SegmentCrop
 
 HOP, FRAMES = 256, 32
 NAMES = [f"utt{index}" for index in range(11)]

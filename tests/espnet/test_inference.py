@@ -11,11 +11,11 @@ import pytest
 import soundfile
 import torch
 import yaml
-from conftest import FEATURES, TINY
 from espnet2.bin.tts_inference import Text2Speech
 from espnet2.tasks.svs import SVSTask
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 from espnet2.tts.feats_extract.log_spectrogram import LogSpectrogram
+from tiny_models import FEATURES, TINY
 
 from evagan_plugin import EVAGANVocoder
 from evagan_plugin.checkpoint import save_checkpoint
@@ -122,7 +122,9 @@ def test_text2speech_gives_whole_frames_of_what_the_vocoder_makes_of_the_feature
     out = speaker("YES NO")
     assert out["wav"].shape == (len(out["feat_gen"]) * HOP,)
     mel = (math.log(10) * out["feat_gen"].t()).clamp(min=math.log(1e-5))
-    assert torch.allclose(out["wav"], EVAGANVocoder.load(tiny_vocoder).synthesize(mel), atol=1e-5)
+    vocoder = EVAGANVocoder.load(tiny_vocoder)
+    assert torch.allclose(out["wav"], vocoder.synthesize(mel), atol=1e-4)
+    assert not torch.allclose(out["wav"], vocoder.synthesize(mel - 1.0), atol=1e-2)
     assert "EVA-GAN(16000 Hz" in repr(speaker.vocoder)
 
 
@@ -136,7 +138,7 @@ def test_normalised_features_are_restored(speaking_command, acoustic_model, tiny
     out = speaker("YES NO")
     assert torch.allclose(out["feat_gen_denorm"], 3.0 * out["feat_gen"] - 2.0, atol=1e-4)
     mel = (math.log(10) * out["feat_gen_denorm"].t()).clamp(min=math.log(1e-5))
-    assert torch.allclose(out["wav"], EVAGANVocoder.load(tiny_vocoder).synthesize(mel), atol=1e-5)
+    assert torch.allclose(out["wav"], EVAGANVocoder.load(tiny_vocoder).synthesize(mel), atol=1e-4)
 
 
 def test_griffin_lim_and_foreign_vocoders_are_left_to_espnet(acoustic_model):

@@ -1,12 +1,17 @@
 """Joint training: the interface that ESPnet's own unit tests describe for vocoders and discriminators, with ours."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
-from conftest import FEATURES, TACOTRON2, TINY_DISCRIMINATOR, TINY_GENERATOR
+from espnet2.bin.tts_inference import Text2Speech
 from espnet2.gan_tts.espnet_model import ESPnetGANTTSModel
 from espnet2.gan_tts.hifigan.loss import FeatureMatchLoss, GeneratorAdversarialLoss
 from espnet2.gan_tts.joint.joint_text2wav import JointText2Wav
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
+from tiny_models import FEATURES, TACOTRON2, TINY_DISCRIMINATOR, TINY_GENERATOR, awaken
 
 from evagan_plugin.errors import ConfigError
 from evagan_plugin.espnet import register
@@ -58,20 +63,21 @@ def without_gradient(module: torch.nn.Module) -> list[str]:
 
 
 def test_generator_has_the_interface_of_espnets_vocoders():
-    generator = JointGenerator(in_channels=80, **TINY_GENERATOR).eval()
+    generator = awaken(JointGenerator(in_channels=80, **TINY_GENERATOR)).eval()
     assert generator.upsample_factor == HOP
     assert generator(torch.randn(2, 80, 5)).shape == (2, 1, 5 * HOP)
     feats = torch.randn(7, 80)
     wav = generator.inference(feats)
     assert wav.shape == (7 * HOP, 1)
     assert torch.equal(wav[:, 0], generator(feats.t()[None])[0, 0])
+    assert not torch.allclose(wav, generator.inference(-feats), atol=1e-2)
 
 
 def test_a_speaker_changes_the_waveform():
     conditioned = {**TINY_GENERATOR, "generator": {**TINY_GENERATOR["generator"], "global_channels": 4}}
-    generator = JointGenerator(in_channels=12, **conditioned).eval()
+    generator = awaken(JointGenerator(in_channels=12, **conditioned)).eval()
     c = torch.randn(2, 12, 5)
-    speakers = 100 * torch.randn(2, 4, 1)
+    speakers = torch.randn(2, 4, 1)
     assert not torch.allclose(generator(c, g=speakers), generator(c, g=-speakers), atol=1e-3)
     assert generator.inference(c[0].t(), g=speakers[0]).shape == (5 * HOP, 1)
 
@@ -174,3 +180,54 @@ def test_a_wrong_config_names_the_field(options, message):
 def test_options_without_effect_are_refused():
     with pytest.raises(ConfigError, match="use_pqmf has no effect"):
         balanced(use_pqmf=True)
+
+
+def run(module: str, line: list[str], autoload: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", module, *line],
+        env={**os.environ, "EVAGAN_PLUGIN_AUTOLOAD": autoload, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "autoload"),
+    [
+        ("espnet2.bin.gan_tts_train", "1"),
+        pytest.param("evagan_plugin.espnet.bin.gan_tts_train", "0", marks=pytest.mark.slow),
+    ],
+)
+def test_espnets_command_trains_and_what_it_made_speaks(module, autoload, joint_config, speaking_command, tmp_path):
+    exp = tmp_path / "exp"
+    done = run(module, speaking_command(exp, joint_config), autoload)
+    assert done.returncode == 0, done.stderr[-2000:]
+    speaker = Text2Speech(exp / "config.yaml", exp / "1epoch.pth", maxlenratio=1.0)
+    out = speaker("YES NO")
+    assert speaker.fs == 16000
+    assert len(out["wav"]) == len(out["feat_gen"]) * HOP
+    assert torch.isfinite(out["wav"]).all()
+
+
+@pytest.mark.slow
+def test_espnets_command_trains_and_resumes_with_the_balancer(joint_config, speaking_command, tmp_path):
+    conf = {**joint_config["tts_conf"], "vocoder_params": WHOLE}
+    for name in ("vocoder_type", "discriminator_type", "discriminator_params"):
+        del conf[name]
+    line = speaking_command(tmp_path / "exp", {"tts": "eva_gan_joint", "tts_conf": conf})
+    assert run("espnet2.bin.gan_tts_train", line, "1").returncode == 0
+    done = run("espnet2.bin.gan_tts_train", [*line, "--max_epoch", "2", "--resume", "true"], "1")
+    assert done.returncode == 0, done.stderr[-2000:]
+    state = torch.load(tmp_path / "exp" / "checkpoint.pth", weights_only=True)["model"]
+    assert state["tts.gan.balancer.step"] == 4
+
+
+@pytest.mark.slow
+def test_a_wrong_config_ends_espnets_command_in_one_line(joint_config, speaking_command, tmp_path):
+    conf = {**joint_config["tts_conf"], "vocoder_params": {"preset": "eva_gan_base_44k"}}
+    done = run("espnet2.bin.gan_tts_train", speaking_command(tmp_path / "exp", {**joint_config, "tts_conf": conf}), "1")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "n_shift 256, the generator makes 512" in done.stderr.strip().splitlines()[-1]

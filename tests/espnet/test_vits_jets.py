@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from conftest import FEATURES, TINY_DISCRIMINATOR, TINY_GENERATOR
 from espnet2.bin.tts_inference import Text2Speech
 from espnet2.tasks.gan_tts import GANTTSTask
 from espnet2.torch_utils.safe_torch_load import safe_torch_load
+from tiny_models import FEATURES, TINY_DISCRIMINATOR, TINY_GENERATOR, awaken
 
 from evagan_plugin.errors import ConfigError
 from evagan_plugin.espnet import register
@@ -102,8 +102,10 @@ def test_the_decoder_is_ours_and_takes_the_condition():
     assert not any(name.startswith("generator.decoder.input_conv") for name in model.state_dict())
 
 
+@torch.no_grad()
 def test_vits_speaks_differently_for_another_speaker():
     model = vits(**SPEAKERS).eval()
+    awaken(model.generator.decoder)
     text, feats = torch.randint(1, 9, (6,)), torch.randn(12, 513)
     wavs = []
     for speaker in (1, 2):
@@ -112,9 +114,10 @@ def test_vits_speaks_differently_for_another_speaker():
         wavs.append(model.inference(text, feats=feats, use_teacher_forcing=True, **who)["wav"])
         assert wavs[-1].shape == (12 * HOP,)
         assert len(model.inference(text, **who)["wav"]) % HOP == 0
-    assert not torch.equal(*wavs)
+    assert not torch.allclose(*wavs, atol=1e-2)
 
 
+@torch.no_grad()
 def test_jets_speaks_with_and_without_teacher_forcing():
     model = jets().eval()
     text = torch.randint(1, 9, (6,))

@@ -43,6 +43,21 @@ def test_the_acoustic_models_mel_is_the_vocoders(corpora):
             convert_mels(mel_of(LogMelFbank(**acoustic["feats_extract_conf"])), mel, path.name)
 
 
+def test_every_config_builds(corpora):
+    pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
+    from espnet2.tasks.gan_tts import GANTTSTask
+    from espnet2.tasks.tts import TTSTask
+
+    for path in [path for corpus in corpora for path in (corpus / "conf").glob("train_*.yaml")]:
+        together = "vocoder_type" in yaml.safe_load(path.read_text())["tts_conf"]
+        task = GANTTSTask if together else TTSTask
+        args = task.get_parser().parse_args(["--config", str(path), "--normalize", "none"])
+        args.token_list = ["<blank>", "<unk>", "A", "<sos/eos>"]
+        model = task.build_model(args)
+        assert model.feats_extract.output_size() == 80
+        task.build_optimizers(args, model)
+
+
 def test_a_missing_vocoder_and_a_missing_stage_are_named(recipe, run):
     place = recipe("mini_an4/tts1")
     done = run(place, "./run.sh", "--stage", 5, "--stop_stage", 5)

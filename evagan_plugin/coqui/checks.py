@@ -1,0 +1,118 @@
+"""What is checked before Coqui's trainer starts."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from trainer.generic_utils import remove_experiment_folder
+
+from evagan_plugin.checkpoint import generator_weights, read_weights
+from evagan_plugin.config import config_difference, config_to_dict
+from evagan_plugin.coqui.config import vocoder_config
+from evagan_plugin.coqui.data import recordings_of
+from evagan_plugin.errors import ConfigError, EvaganError, UsageError
+from evagan_plugin.segments import some, unusable_recordings
+
+DISCRIMINATORS = "gan.discriminators."
+logger = logging.getLogger(__name__)
+
+
+def check_run(trainer: Any, model: Any) -> None:
+    """Check the options of a run, that it writes over no other, and the checkpoint that it starts from.
+
+    Raises:
+        EvaganError: One line; a run folder that was made just now and is empty is removed.
+    """
+    try:
+        _check_options(trainer)
+        _check_config(trainer.config, model)
+        if not trainer.continue_run and list(trainer.output_path.glob("*.pth")):
+            raise UsageError(f"{trainer.output_path} holds the checkpoints of another run: set another run_name")
+        if trainer.args.restore_path:
+            path = Path(trainer.args.restore_path)
+            if not path.is_file():
+                raise UsageError(f"there is no checkpoint {path}")
+            check_state(model, _read(path, trainer.continue_run), path)
+    except EvaganError:
+        _leave_no_folder(trainer)
+        raise
+
+
+def check_data(trainer: Any, sample_rate: int) -> None:
+    """Read the headers of all recordings (raises :class:`EvaganError` as :func:`check_run`)."""
+    try:
+        samples = {"train": trainer.train_samples}
+        if trainer.config.run_eval:
+            samples["eval"] = trainer.eval_samples
+        for split, recorded in samples.items():
+            recordings = {path: path for path in recordings_of(recorded)}
+            wanted = None if trainer.config.audio.resample else sample_rate
+            problems = unusable_recordings(recordings, f"check {split} samples", wanted, mono=False)
+            if problems:
+                raise UsageError(
+                    f"{len(problems)} of {len(recordings)} {split} recordings cannot be used: {some(problems)}; mend "
+                    "or remove them (other sample rates: audio.resample true)"
+                )
+    except EvaganError:
+        _leave_no_folder(trainer)
+        raise
+
+
+def check_state(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
+    """Check that a checkpoint fits a model before it is loaded: Coqui would load what fits and pass over the rest.
+
+    A checkpoint without discriminators is one of a generator alone, to start from.
+
+    Raises:
+        EvaganError: If it does not fit; the first tensors that differ are listed.
+    """
+    ours, theirs = model.state_dict(), state
+    if not any(name.startswith(DISCRIMINATORS) for name in state):
+        logger.warning("%s has no discriminators: they start anew", source)
+        ours, theirs = generator_weights(ours, "the model"), generator_weights(state, source)
+    problems = [f"{name} is missing" for name in ours if name not in theirs]
+    problems += [f"{name} is unexpected" for name in theirs if name not in ours]
+    problems += [
+        f"{name} is {tuple(theirs[name].shape)}, not {tuple(value.shape)}"
+        for name, value in ours.items()
+        if name in theirs and theirs[name].shape != value.shape
+    ]
+    if problems:
+        raise EvaganError(f"{source} does not fit the config: {some(problems)}")
+
+
+def _read(path: Path, continued: bool) -> dict[str, Tensor]:
+    try:
+        return read_weights(path)
+    except EvaganError as error:
+        if not continued:
+            raise
+        raise EvaganError(f"{error}; without it --continue_path takes the checkpoint before") from error
+
+
+def _check_options(trainer: Any) -> None:
+    if trainer.args.grad_accum_steps != 1:
+        raise UsageError("grad_accum_steps: Coqui's trainer cannot accumulate with two optimizers; reduce batch_size")
+    if trainer.args.use_accelerate:
+        raise UsageError(
+            "use_accelerate: Coqui's trainer fails with two optimizers there; use python -m trainer.distribute"
+        )
+
+
+def _check_config(config: Any, model: Any) -> None:
+    """Compare the trainer's config, which options and a continued run change, with what the model was built from."""
+    wanted, built = vocoder_config(config), model.gan.config
+    if wanted != built:
+        differences = config_difference(config_to_dict(built), config_to_dict(wanted))
+        raise ConfigError(
+            f"the model was built from another config than the trainer's: {'; '.join(differences)}; build it with the "
+            "options that the run has (a continued run: those that it was started with)"
+        )
+
+
+def _leave_no_folder(trainer: Any) -> None:
+    if not trainer.continue_run:
+        trainer.dashboard_logger.finish()
+        remove_experiment_folder(trainer.output_path)

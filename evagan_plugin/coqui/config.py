@@ -1,0 +1,188 @@
+"""``EvaGanConfig``: Coqui's training options, its ``audio``, and our vocoder config under ``vocoder_conf``."""
+
+import argparse
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from trainer import TrainerArgs
+from TTS.config.shared_configs import BaseAudioConfig
+from TTS.vocoder.configs.shared_configs import BaseVocoderConfig
+
+from evagan_plugin.config import build_config, config_to_dict
+from evagan_plugin.coqui.mel import audio_fields, mel_config
+from evagan_plugin.errors import ConfigError, nearest
+from evagan_plugin.mel import MelConversion
+from evagan_plugin.schema import VocoderConfig
+
+NOTES = ("restore_path", "github_branch")
+"""What Coqui's trainer writes into ``config.json`` beside the config."""
+
+UNSUPPORTED = {
+    "seq_len": (0, "an item's length is vocoder_conf.training.segment_frames"),
+    "use_noise_augment": (False, "EVA-GAN trains on recordings as they are"),
+    "pad_short": (0, "short recordings are padded to whole items"),
+    "conv_pad": (0, "items need no padding"),
+    "use_cache": (False, "mels are computed where the model is"),
+    "wd": (0.0, "set weight_decay in optimizer_params"),
+    "lr": (0.001, "set lr_gen and lr_disc"),
+    "lr_scheduler": (None, "set lr_scheduler_gen and lr_scheduler_disc"),
+    "use_grad_scaler": (False, "float32 and bfloat16 need no scaler"),
+}
+"""Options of Coqui that have no meaning here: the only value they may have, and why."""
+UNSUPPORTED_AUDIO = {
+    "do_trim_silence": (False, "trimming would shift audio against its mel; trim the files beforehand"),
+    "do_sound_norm": (False, "normalise the files beforehand"),
+    "do_rms_norm": (False, "normalise the files beforehand"),
+}
+
+
+@dataclass
+class EvaGanTrainerArgs(TrainerArgs):
+    """Coqui's trainer arguments and those of the recipes."""
+
+    data_path: str = field(default="", metadata={"help": "Folder with the recordings, searched with its subfolders."})
+    preset: str = field(
+        default="eva_gan_base_22k", metadata={"help": "Preset of the vocoder; its mel is the one of config.audio."}
+    )
+    max_steps: int = field(default=0, metadata={"help": "Stop after so many training steps; 0 goes on for all epochs."})
+
+
+def _recipe_audio() -> BaseAudioConfig:
+    """Return the mel of Coqui's LJSpeech recipes (acoustic models and vocoders)."""
+    return BaseAudioConfig(
+        sample_rate=22050,
+        fft_size=1024,
+        win_length=1024,
+        hop_length=256,
+        num_mels=80,
+        mel_fmin=0.0,
+        mel_fmax=8000.0,
+        log_func="np.log",
+        spec_gain=1,
+        preemphasis=0.0,
+        signal_norm=False,
+        do_trim_silence=False,
+    )
+
+
+@dataclass
+class EvaGanConfig(BaseVocoderConfig):
+    """Config of ``model: eva_gan``.
+
+    Optimizers, schedulers and ``grad_clip`` come in Coqui's order: discriminators, generator. The mel is the one of
+    ``audio``; a mel under ``vocoder_conf`` may differ from it in what can be converted exactly (logarithm, gain,
+    lower floor).
+    """
+
+    model: str = "eva_gan"
+    audio: BaseAudioConfig = field(default_factory=_recipe_audio)
+    vocoder_conf: dict = field(
+        default_factory=lambda: {"preset": "eva_gan_base_22k"},
+        metadata={"help": "preset: NAME, and fields that override it (see `evagan info`)"},
+    )
+    seq_len: int = 0
+    batch_size: int = 16
+    target_loss: str = "mel"
+    num_test_utterances: int = field(
+        default=3, metadata={"help": "Utterances that are synthesised for the dashboard after each epoch."}
+    )
+    grad_clip: float | list[float] = field(default_factory=lambda: [1000.0, 1000.0])
+    lr_gen: float = 2e-4
+    lr_disc: float = 2e-4
+    lr_scheduler_gen: str | None = "ExponentialLR"
+    lr_scheduler_gen_params: dict = field(default_factory=lambda: {"gamma": 0.999})
+    lr_scheduler_disc: str | None = "ExponentialLR"
+    lr_scheduler_disc_params: dict = field(default_factory=lambda: {"gamma": 0.999})
+    allow_tf32: bool = True
+    cudnn_benchmark: bool = True
+
+    def deserialize(self, data: dict[str, Any]) -> "EvaGanConfig":
+        """Take the fields of a dict, as Coqpit does; raises :class:`ConfigError` for a name or a kind that is wrong."""
+        known = {one.name for one in fields(self)}
+        _check_names(data, known | set(NOTES))
+        if isinstance(data.get("audio"), Mapping):
+            _check_names(data["audio"], audio_fields(), "audio.")
+        with warnings.catch_warnings():
+            # Coqpit warns of a value of the wrong kind and goes on with the default.
+            warnings.simplefilter("error", UserWarning)
+            try:
+                return super().deserialize({name: value for name, value in data.items() if name in known})
+            except (UserWarning, TypeError, ValueError) as error:
+                lines = [line for line in str(error).splitlines() if line.startswith(("Failed", "Value"))]
+                raise ConfigError(" ".join(lines) or f"config: {' '.join(str(error).split())}") from None
+
+    def load_json(self, file_name: str | Path) -> None:
+        """Read a file, as Coqpit does (raises :class:`ConfigError`, the path in front)."""
+        try:
+            super().load_json(file_name)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{file_name}: not a config of Coqui TTS: {error}") from error
+        except ConfigError as error:
+            raise ConfigError(f"{file_name}: {error}") from None
+
+    def parse_known_args(
+        self,
+        args: argparse.Namespace | list[str] | None = None,
+        arg_prefix: str = "coqpit",
+        *,
+        relaxed_parser: bool = False,
+    ) -> list[str]:
+        """Take options such as ``--coqpit.batch_size 8``, as Coqpit does, but refuse those that are none of ours."""
+        if args is not None and not args:
+            return []
+        unknown = super().parse_known_args(args, arg_prefix, relaxed_parser=relaxed_parser)
+        wrong = next((option.partition("=")[0] for option in unknown if option.startswith("--")), None)
+        if wrong is not None:
+            options = [one.name for one in fields(self)] + [f"audio.{name}" for name in audio_fields()]
+            known = [f"--{arg_prefix}.{name}" for name in options]
+            raise ConfigError(f"unknown option '{wrong}': {nearest(wrong, known)}")
+        return unknown
+
+
+def vocoder_config(config: EvaGanConfig) -> VocoderConfig:
+    """Return the whole vocoder that a config describes.
+
+    Raises:
+        ConfigError: If ``vocoder_conf``, ``audio`` or an option of Coqui's is wrong or has no effect here.
+        MelMismatchError: If ``vocoder_conf`` has a mel that the one of ``audio`` cannot be converted to.
+    """
+    _check_values(config, UNSUPPORTED)
+    _check_values(config.audio, UNSUPPORTED_AUDIO, "audio.")
+    mel = mel_config(config.audio)
+    settings = dict(config.vocoder_conf)
+    settings["mel"] = config_to_dict(mel) | (settings.get("mel") or {})
+    if config.mixed_precision:
+        if config.precision != "bf16":
+            raise ConfigError(
+                f"precision {config.precision}: EVA-GAN's authors found float16 unstable in training, it is "
+                "not offered; set precision: bf16, or mixed_precision: false"
+            )
+        settings["training"] = {**(settings.get("training") or {}), "bf16": True}
+    try:
+        vocoder = build_config(settings)
+    except ConfigError as error:
+        raise ConfigError(f"vocoder_conf: {error}") from None
+    MelConversion(mel, vocoder.mel, source_name="audio", target_name="vocoder_conf.mel")
+    if vocoder.generator.global_channels:
+        raise ConfigError(
+            f"vocoder_conf: generator.global_channels {vocoder.generator.global_channels}: a stand-alone vocoder has "
+            "no global condition"
+        )
+    if not isinstance(config.grad_clip, list) or len(config.grad_clip) != 2:
+        raise ConfigError(f"grad_clip {config.grad_clip}: a list of two is expected, [discriminators, generator]")
+    return vocoder
+
+
+def _check_names(data: Mapping[str, Any], known: set[str], prefix: str = "") -> None:
+    unknown = next((name for name in data if name not in known), None)
+    if unknown is not None:
+        raise ConfigError(f"unknown config field '{prefix}{unknown}': {nearest(unknown, known)}")
+
+
+def _check_values(config: Any, only: Mapping[str, tuple[Any, str]], prefix: str = "") -> None:
+    for name, (value, why) in only.items():
+        if getattr(config, name) != value:
+            raise ConfigError(f"{prefix}{name} {getattr(config, name)!r} cannot be used, leave it at {value!r}: {why}")

@@ -1,0 +1,40 @@
+"""From our checkpoints to Coqui's: a ``.pth`` and a ``config.json`` that its programs take."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from evagan_plugin.checkpoint import fill, folded
+from evagan_plugin.config import config_to_dict
+from evagan_plugin.coqui.config import EvaGanConfig, vocoder_config
+from evagan_plugin.coqui.mel import audio_config
+from evagan_plugin.files import atomic_path, write_text
+from evagan_plugin.generator import EVAGANGenerator
+from evagan_plugin.schema import VocoderConfig
+
+WEIGHTS = "best_model.pth"
+CONFIG = "config.json"
+
+
+def export_coqui(config: VocoderConfig, generator: EVAGANGenerator, out_dir: str | Path) -> None:
+    """Write ``best_model.pth`` and ``config.json``, each whole or not at all, for inference and ``--restore_path``.
+
+    Args:
+        config: The whole vocoder.
+        generator: Its generator, with weight norm or without.
+        out_dir: Where to.
+
+    Raises:
+        MelMismatchError: If the vocoder's mel is none that an acoustic model of Coqui can give (frames that are not
+            centred); it lists the fields.
+    """
+    settings = EvaGanConfig(audio=audio_config(config.mel), vocoder_conf=config_to_dict(config))
+    vocoder_config(settings)
+    trainable = EVAGANGenerator.from_config(config)
+    fill(trainable, folded(generator.state_dict()), "the generator")
+    weights = {f"gan.generator.{name}": value.cpu() for name, value in trainable.state_dict().items()}
+    content = {"config": settings.to_dict(), "model": weights, "optimizer": None, "step": 0, "epoch": 0}
+    with atomic_path(Path(out_dir) / WEIGHTS) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
+    write_text(Path(out_dir) / CONFIG, json.dumps(settings.to_dict(), indent=4))

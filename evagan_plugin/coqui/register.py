@@ -1,0 +1,62 @@
+"""Registration in Coqui TTS: the only place that touches the host.
+
+Nothing of Coqui TTS is imported here. Its two look-ups by name (a config, a model) find our modules under its names,
+and its synthesizer, once imported, lets an EVA-GAN vocoder see the acoustic model that it speaks for.
+"""
+
+import warnings
+from importlib.metadata import version
+from types import ModuleType
+from typing import Any
+
+from evagan_plugin.autoload import COQUI_MODULES, alias_modules
+from evagan_plugin.errors import EvaganError, report_uncaught
+
+TESTED_VERSIONS = "0.28."
+"""Versions of coqui-tts that the tests have run with begin so."""
+MODEL = "eva_gan"
+
+_registered = False
+
+
+def register() -> None:
+    """Register EVA-GAN with Coqui TTS; a second call changes nothing.
+
+    Installed packages do this by themselves when ``TTS`` is imported (see :mod:`evagan_plugin.autoload`).
+    """
+    global _registered
+    if _registered:
+        return
+    _registered = True
+    import wrapt  # takes a while, so not before a host is there
+
+    report_uncaught()
+    alias_modules(COQUI_MODULES)
+    wrapt.register_post_import_hook(_hook_synthesizer, "TTS.utils.synthesizer")
+    if not version("coqui-tts").startswith(TESTED_VERSIONS):
+        warnings.warn(
+            f"evagan-plugin was tested with coqui-tts {TESTED_VERSIONS}*; this is {version('coqui-tts')}", stacklevel=2
+        )
+
+
+def _hook_synthesizer(module: ModuleType) -> None:
+    """Let the synthesizer introduce its two models to each other: by itself it compares sample rates only.
+
+    Raises:
+        EvaganError: If this Coqui TTS loads vocoders in another way.
+    """
+    import wrapt
+
+    if not hasattr(module.Synthesizer, "_load_vocoder"):
+        raise EvaganError(
+            f"EVA-GAN cannot be registered: Synthesizer of coqui-tts {version('coqui-tts')} has no '_load_vocoder'; "
+            f"evagan-plugin was tested with {TESTED_VERSIONS}*. EVAGAN_PLUGIN_AUTOLOAD=0 runs Coqui TTS without it"
+        )
+    wrapt.wrap_function_wrapper(module, "Synthesizer._load_vocoder", _load_vocoder)
+
+
+def _load_vocoder(wrapped: Any, synthesizer: Any, args: tuple, kwargs: dict) -> None:
+    """Load a vocoder; if it is EVA-GAN, fit it to the acoustic model."""
+    wrapped(*args, **kwargs)
+    if synthesizer.vocoder_config.model == MODEL:
+        synthesizer.vocoder_model.connect(synthesizer)

@@ -1,0 +1,85 @@
+"""What a config says, and what is refused in one line."""
+
+import pytest
+from TTS.config.shared_configs import BaseAudioConfig
+
+from evagan_plugin.config import config_to_dict, load_preset
+from evagan_plugin.coqui.config import EvaGanConfig, vocoder_config
+from evagan_plugin.errors import ConfigError
+from evagan_plugin.mel import MelMismatchError
+
+
+def test_the_mel_is_the_one_of_audio():
+    vocoder = vocoder_config(EvaGanConfig())
+    assert vocoder.mel.center and vocoder.mel.f_max == 8000.0  # the preset has frames that are not centred
+    assert vocoder.generator == load_preset("eva_gan_base_22k").generator
+
+
+def test_the_complete_config_says_the_same_again():
+    vocoder = vocoder_config(EvaGanConfig())
+    again = EvaGanConfig()
+    again.from_dict({**EvaGanConfig(vocoder_conf=config_to_dict(vocoder)).to_dict(), "github_branch": "main"})
+    assert vocoder_config(again) == vocoder
+
+
+def test_bf16_is_handed_on():
+    config = EvaGanConfig(mixed_precision=True, precision="bf16")
+    assert vocoder_config(config).training.bf16
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"batchsize": 4}, "unknown config field 'batchsize': did you mean 'batch_size'"),
+        ({"audio": {"samplerate": 16000}}, "unknown config field 'audio.samplerate': did you mean 'sample_rate'"),
+        ({"lr_gen": "fast"}, "lr_gen.*fast"),
+        ({"audio": {"mel_fmin": "low"}}, "mel_fmin|audio"),
+    ],
+)
+def test_fields_that_coqpit_would_drop_are_refused(data, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        EvaGanConfig().from_dict({"model": "eva_gan", **data})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"vocoder_conf": {"preset": "eva_gan_base_22k", "generator": {"chanels": 8}}}, "did you mean 'channels'"),
+        ({"vocoder_conf": {"preset": "eva_gan_base_44k"}}, "upsample_rates .* = 512 is not mel.hop_length 256"),
+        ({"vocoder_conf": {"preset": "eva_gan_base_22k", "generator": {"global_channels": 4}}}, "global_channels"),
+        ({"mixed_precision": True}, "float16 unstable.*bf16"),
+        ({"use_grad_scaler": True}, "use_grad_scaler"),
+        ({"seq_len": 8192}, "seq_len 8192 cannot be used, .*segment_frames"),
+        ({"use_cache": True}, "use_cache"),
+        ({"grad_clip": 5.0}, "grad_clip 5.0: a list of two"),
+        ({"lr": 1e-4}, "lr_gen and lr_disc"),
+        ({"audio": BaseAudioConfig(do_trim_silence=True)}, "audio.do_trim_silence True"),
+    ],
+)
+def test_values_that_cannot_be_used_are_refused(fields, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        vocoder_config(EvaGanConfig(**fields))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mel_that_audio_cannot_be_converted_to_is_refused():
+    config = EvaGanConfig(vocoder_conf={"preset": "eva_gan_base_22k", "mel": {"f_max": 7600.0, "log": "log10"}})
+    with pytest.raises(MelMismatchError, match=r"upper_edge is 8000\.0 there and 7600\.0 here") as caught:
+        vocoder_config(config)
+    assert [name for name, _, _ in caught.value.fields] == ["upper_edge"]  # the logarithm is mended
+
+
+def test_options_override_fields_and_unknown_ones_are_refused():
+    config = EvaGanConfig()
+    assert config.parse_known_args(["--coqpit.batch_size", "3"], relaxed_parser=True) == []
+    assert config.batch_size == 3
+    with pytest.raises(ConfigError, match=r"unknown option '--coqpit\.batchsize': did you mean '--coqpit\.batch_size'"):
+        config.parse_known_args(["--coqpit.batchsize", "3"], relaxed_parser=True)
+
+
+def test_a_config_file_that_is_missing_or_broken_is_named(tmp_path):
+    (tmp_path / "broken.json").write_text("{")
+    for name in ("missing.json", "broken.json"):
+        with pytest.raises(ConfigError, match=name):
+            EvaGanConfig().load_json(tmp_path / name)

@@ -1,0 +1,106 @@
+"""Between an acoustic model and the vocoder: what is mended, and what is refused."""
+
+import json
+
+import pytest
+import soundfile
+import torch
+from TTS.config.shared_configs import BaseAudioConfig
+from TTS.utils.audio import AudioProcessor
+from TTS.utils.synthesizer import Synthesizer
+
+from evagan_plugin.errors import EvaganError
+from evagan_plugin.mel import MelMismatchError
+from evagan_plugin.vocoder import EVAGANVocoder
+
+BASE = {"sample_rate": 16000, "mel_fmin": 80.0, "mel_fmax": 7600.0, "do_trim_silence": False}
+
+
+def load(acoustic, vocoder, folder, audio=None, config=None):
+    """Load both models, the acoustic one with another audio config."""
+    content = json.loads((acoustic / "config.json").read_text())
+    content["audio"] |= audio or {}
+    (folder / "acoustic.json").write_text(json.dumps(content))
+    return Synthesizer(
+        tts_checkpoint=str(acoustic / "model.pth"),
+        tts_config_path=str(folder / "acoustic.json"),
+        vocoder_checkpoint=str(vocoder),
+        vocoder_config=str(config or vocoder.with_name("config.json")),
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"log_func": "np.log", "spec_gain": 1, "signal_norm": False},
+        {"log_func": "np.log10", "spec_gain": 1, "signal_norm": False},
+        {"log_func": "np.log10", "spec_gain": 20, "signal_norm": False},
+        {"log_func": "np.log10", "spec_gain": 20, "signal_norm": True, "clip_norm": False},
+    ],
+    ids=["as trained", "log10", "dB", "dB, normalised"],
+)
+def test_logarithm_gain_and_normalisation_are_mended(trained, acoustic, speech, tmp_path, fields):
+    wav, _ = soundfile.read(sorted(speech.iterdir())[0], dtype="float32")
+    vocoder = EVAGANVocoder.load(trained / "best_model.pth")
+    expected = vocoder.synthesize(vocoder.mel_spectrogram(torch.from_numpy(wav).view(1, 1, -1)))[0]
+
+    synthesizer = load(acoustic, trained / "best_model.pth", tmp_path, fields)
+    features = AudioProcessor(BaseAudioConfig(**BASE | fields)).melspectrogram(wav)
+    spoken = synthesizer._run_vocoder(torch.from_numpy(features.T), "cpu")[0, 0]
+    assert (spoken - expected).abs().max() < 1e-3 * expected.abs().max()
+
+
+def test_what_cannot_be_mended_is_refused_with_every_field(trained, acoustic, tmp_path):
+    audio = {"sample_rate": 22050, "hop_length": 220, "mel_fmax": 8000.0, "preemphasis": 0.97}
+    with pytest.raises(MelMismatchError) as caught:
+        load(acoustic, trained / "best_model.pth", tmp_path, audio)
+    assert [name for name, _, _ in caught.value.fields] == ["sample_rate", "hop_length", "upper_edge", "preemphasis"]
+    assert "the acoustic model" in str(caught.value)
+
+
+def test_clipping_of_the_acoustic_model_is_a_higher_floor(trained, acoustic, tmp_path):
+    """At -80 dB it has cut off what a vocoder with a floor of 1e-8 was trained to hear."""
+    audio = {"log_func": "np.log10", "spec_gain": 20, "signal_norm": True, "clip_norm": True}
+    with pytest.raises(MelMismatchError, match=r"floor is 0\.0001 there and 1e-08 here"):
+        load(acoustic, trained / "best_model.pth", tmp_path, audio)
+
+
+class Code:
+    """Pickled, it is code that would write a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_bad_checkpoints_are_one_line(trained, acoustic, tmp_path):
+    whole = (trained / "best_model.pth").read_bytes()
+    (tmp_path / "truncated.pth").write_bytes(whole[: len(whole) // 2])
+    torch.save({"model": Code(tmp_path / "written")}, tmp_path / "code.pth")
+    torch.save({"model": {"weight": torch.zeros(2)}}, tmp_path / "other.pth")
+    messages = {
+        "truncated.pth": "damaged or truncated",
+        "code.pth": "more than weights",
+        "other.pth": "holds no EVA-GAN generator",
+        "missing.pth": "there is no checkpoint",
+    }
+    for name, message in messages.items():
+        with pytest.raises(EvaganError, match=message) as caught:
+            load(acoustic, tmp_path / name, tmp_path, config=trained / "config.json")
+        assert name in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "written").exists()
+
+
+def test_the_programs_say_it_in_one_line(trained, acoustic, tmp_path, program):
+    (tmp_path / "truncated.pth").write_bytes((trained / "best_model.pth").read_bytes()[:5000])
+    done = program(
+        *("-m", "TTS.bin.synthesize", "--text", "hello", "--out_path", tmp_path / "out.wav"),
+        *("--model_path", acoustic / "model.pth", "--config_path", acoustic / "config.json"),
+        *("--vocoder_path", tmp_path / "truncated.pth", "--vocoder_config_path", trained / "config.json"),
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("evagan: error: cannot load")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out.wav").exists()
