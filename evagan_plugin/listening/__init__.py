@@ -1,0 +1,17 @@
+"""Listening tests: made from folders of audio, run in the browser, analysed with proper intervals.
+
+``create_test`` makes a test, ``add_system`` puts the samples of a checkpoint into one that runs.
+"""
+
+from typing import Any
+
+__all__ = ["ObjectiveMetrics", "TestOptions", "add_system", "create_test"]
+
+
+def __getattr__(name: str) -> Any:
+    # Making a test reads audio (torch); serving and analysing one does not, and starts without it.
+    if name not in __all__:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from evagan_plugin.listening import create
+
+    return getattr(create, name)
