@@ -128,6 +128,35 @@ def test_text2speech_gives_whole_frames_of_what_the_vocoder_makes_of_the_feature
     assert "EVA-GAN(16000 Hz" in repr(speaker.vocoder)
 
 
+@pytest.mark.slow
+def test_a_text_without_a_known_token_ends_the_command_in_one_line(inference_options, tiny_vocoder, tmp_path):
+    (tmp_path / "text").write_text("greek \u03c9\u03c8 \u03c7\n")
+    options = [
+        f"{tmp_path / 'text'},text,text" if str(one).endswith(",text,text") else one for one in inference_options
+    ]
+    done = run(HOST, *options, "--vocoder_file", tiny_vocoder / "model.safetensors", "--output_dir", tmp_path / "out")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "a text has no token that the acoustic model knows (3 unknown)" in done.stderr.strip().splitlines()[-1]
+    assert not list(tmp_path.rglob("*.wav"))
+
+
+def test_a_text_without_a_known_token_is_refused_and_one_with_some_is_spoken(acoustic_model, tiny_vocoder, caplog):
+    paths = acoustic_model / "config.yaml", acoustic_model / "1epoch.pth"
+    speaker = Text2Speech(*paths, vocoder_file=tiny_vocoder, maxlenratio=1.0)
+    for text in ("\u03c9\u03c8", "\u03c9 \u03c8", " ", ""):
+        with pytest.raises(UsageError, match=r"no token that the acoustic model knows .*: write it with .* O "):
+            speaker(text)
+    with pytest.raises(UsageError, match="no token"):
+        speaker.batch_call(["YES", "\u03c9"])
+    with caplog.at_level("WARNING"):
+        assert speaker("YES")["wav"].abs().max() > 0
+        assert not caplog.messages
+        assert speaker("YES \u03c9")["wav"].abs().max() > 0
+    assert caplog.messages == ["1 of 5 tokens of a text are unknown to the acoustic model"]
+    assert "wav" in Text2Speech(*paths, maxlenratio=1.0)("\u03c9\u03c8")
+
+
 def test_normalised_features_are_restored(speaking_command, acoustic_model, tiny_vocoder, tmp_path):
     stats = {"count": 2, "sum": np.full(80, -4.0), "sum_square": np.full(80, 2 * (2.0**2 + 3.0**2))}
     np.savez(tmp_path / "stats.npz", **stats)
@@ -208,6 +237,15 @@ def test_a_checkpoint_of_another_config_is_refused(tiny_vocoder, tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
     with pytest.raises(EvaganError, match="does not fit the config"):
         load_vocoder(tiny_vocoder / "model.safetensors", tmp_path / "config.yaml")
+
+
+def test_features_from_files_are_taken_unchecked_with_a_warning(acoustic_model, tiny_vocoder, tmp_path, caplog):
+    config = yaml.safe_load((acoustic_model / "config.yaml").read_text()) | {"feats_extract": None, "odim": 80}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    speaker = Text2Speech(tmp_path / "config.yaml", vocoder_file=tiny_vocoder, maxlenratio=1.0)
+    assert speaker.vocoder.conversion is None
+    (message,) = caplog.messages
+    assert "the acoustic model has no feats_extract" in message and str(tiny_vocoder) in message
 
 
 def test_features_of_another_shape_are_refused(tiny_vocoder):
