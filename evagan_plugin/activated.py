@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-ACTIVATIONS = ("silu", "leaky_relu")
-
 
 class Activation(NamedTuple):
     """An activation by name, forward and backward."""
@@ -22,6 +20,11 @@ class Activation(NamedTuple):
 
     def __call__(self, x: Tensor) -> Tensor:
         return F.silu(x) if self.name == "silu" else F.leaky_relu(x, self.slope)
+
+    @property
+    def power(self) -> float:
+        """Mean square of the output for a standard normal input (SiLU: by numerical integration)."""
+        return 0.3557 if self.name == "silu" else (1 + self.slope**2) / 2
 
     def backward(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Return the gradient before the activation, given the one behind it and the pre-activation."""

@@ -74,6 +74,8 @@ def build_config(settings: Mapping[str, Any]) -> VocoderConfig:
     Raises:
         ConfigError: One line that names the field and what is wrong; an unknown field names the nearest known one.
     """
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"a mapping of config fields is expected, not {settings!r:.80}")
     return _validate(VocoderConfig, _with_preset(settings))
 
 

@@ -40,12 +40,13 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     return f"{hint}Known: {', '.join(choices)}"
 
 
-def require(module: str, extra: str) -> ModuleType:
+def require(module: str, extra: str, *others: str) -> ModuleType:
     """Import an optional module, or say which extra brings it.
 
     Args:
         module: Dotted module name, e.g. ``"pesq"``.
         extra: The extra of this package that installs it, e.g. ``"score"``.
+        *others: Further extras that install it too.
 
     Raises:
         EvaganError: If the module is not installed.
@@ -55,8 +56,9 @@ def require(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0]:
             raise
+        also = f" ({' or '.join(others)} brings it too)" if others else ""
         raise EvaganError(
-            f"the package '{error.name}' is not installed: pip install 'evagan-plugin[{extra}]'"
+            f"the package '{error.name}' is not installed: pip install 'evagan-plugin[{extra}]'{also}"
         ) from None
 
 

@@ -1,8 +1,7 @@
 """Kaldi data directories: ``wav.scp utt2spk spk2utt utt2dur`` and their like, read, checked and written."""
 
-import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,13 +75,6 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def split_for_jobs[Item](items: Sequence[Item], jobs: int) -> list[Sequence[Item]]:
-    """Cut a list in at most ``jobs`` runs of nearly equal length, none empty: fewer items give fewer runs."""
-    jobs = max(1, min(jobs, len(items)))
-    bounds = [round(index * len(items) / jobs) for index in range(jobs + 1)]
-    return [items[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 def _read_lines(path: Path) -> list[str]:

@@ -1,6 +1,5 @@
 """The mel spectrogram: one definition for input, losses and metrics, and the contract between two of them."""
 
-import dataclasses
 import math
 
 import torch
@@ -128,7 +127,10 @@ class MelMismatchError(EvaganError):
 
 
 class MelConversion(nn.Module):
-    """Turn the log-mels of one definition into those of another, where that can be done exactly.
+    """Turn the log-mels of one definition into those of another.
+
+    ``power_add`` and ``power_floor``, which keep the root of the power away from zero, may differ: they matter far
+    below the level of a recording's noise only.
 
     Logarithm base, gain and a lower floor are affine maps and a clamp; mean-variance normalised features are
     first restored by their statistics.
@@ -198,8 +200,3 @@ def check_mel(mel: Tensor, config: MelConfig, name: str = "mel") -> None:
         raise UsageError(f"{name} has no frames")
     if not torch.isfinite(mel).all():
         raise UsageError(f"{name} has values that are not finite (NaN or infinity)")
-
-
-def same_mel(left: MelConfig, right: MelConfig) -> bool:
-    """Say whether two definitions give the same numbers."""
-    return dataclasses.replace(left, f_max=left.upper_edge) == dataclasses.replace(right, f_max=right.upper_edge)

@@ -83,7 +83,7 @@ def mel_figure(rows: Mapping[str, Mapping[str, np.ndarray]], sample_rate: int) -
         UsageError: If there is nothing to draw or a waveform is too short for a spectrogram.
         EvaganError: If matplotlib is missing.
     """
-    require("matplotlib", "score")
+    require("matplotlib", "score", "listen", "espnet")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

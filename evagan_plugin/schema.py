@@ -27,6 +27,9 @@ def _nested(value: object) -> object:
 
 Dilations = Annotated[tuple[PositiveInts, ...], BeforeValidator(_nested), Field(min_length=1)]
 
+STFT_RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
+"""(n_fft, hop_length, win_length) in samples, of Parallel WaveGAN's STFT loss and of UnivNet's discriminator."""
+
 
 @dataclass(frozen=True, config=STRICT)
 class MelConfig:
@@ -199,9 +202,7 @@ class ResolutionConfig:
     """Multi-resolution discriminator on STFT magnitudes (UnivNet, section 2.2)."""
 
     resolutions: Annotated[tuple[tuple[PositiveInt, PositiveInt, PositiveInt], ...], Field(min_length=1)] = (
-        (1024, 120, 600),
-        (2048, 240, 1200),
-        (512, 50, 240),
+        STFT_RESOLUTIONS
     )
     """(n_fft, hop_length, win_length) of each sub-discriminator (samples)."""
     channels: PositiveInt = 32
@@ -269,7 +270,7 @@ class BalancerConfig:
     shares: LossWeights = LossWeights(mel=4.0, feature_matching=1.0, adversarial=1.0)
     """Parts of the gradient at the generator's output, in proportion; they replace ``losses`` while it is on."""
     total_norm: PositiveFloat = 1.0
-    """Norm an item of the balanced gradient."""
+    """Sum of the average norms of the balanced parts, an item; what their sum has is about that at most."""
     decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
     """Decay a step of the moving average of gradient norms."""
     epsilon: PositiveFloat = 1e-12
@@ -312,11 +313,18 @@ class VocoderConfig:
         if factor != hop:
             rates = " x ".join(map(str, self.generator.upsample_rates))
             raise ValueError(f"generator.upsample_rates {rates} = {factor} is not mel.hop_length {hop}")
-        judged = self.training.discriminator_frames or self.training.segment_frames
-        longest = max([self.mel.n_fft, *(r[0] for r in getattr(self.discriminators.mrd, "resolutions", ()))])
-        if judged * hop <= longest // 2:
+        whole = self.training.segment_frames
+        stft = STFT_RESOLUTIONS if "stft" in self.weights else ()
+        self._check_long_enough(whole, [self.mel.n_fft, *(n_fft for n_fft, _, _ in stft)])
+        mrd = self.discriminators.mrd
+        if mrd is not None:
+            self._check_long_enough(self.training.discriminator_frames or whole, [r[0] for r in mrd.resolutions])
+
+    def _check_long_enough(self, frames: int, transforms: list[int]) -> None:
+        samples = frames * self.mel.hop_length
+        if samples <= max(transforms) // 2:
             raise ValueError(
-                f"training items of {judged} frames ({judged * hop} samples) are too short for an STFT of {longest}"
+                f"training items of {frames} frames ({samples} samples) are too short for an STFT of {max(transforms)}"
             )
 
     @property

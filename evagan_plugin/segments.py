@@ -11,7 +11,7 @@ import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import soundfile
@@ -118,6 +118,11 @@ class SegmentCrop:
         least = max(mel.n_fft, mel.sample_rate // 5) // mel.hop_length + 1
         most = LISTENING_SECONDS * mel.sample_rate // mel.hop_length
         return cls(mel.hop_length, least, max(least, most), _silence(config))
+
+    def whole(self, samples: int) -> "SegmentCrop":
+        """Return a crop that keeps all of an utterance of so many samples, its end padded to whole frames."""
+        frames = max(math.ceil(samples / self.hop_length), self.least)
+        return replace(self, least=frames, most=frames)
 
     def __call__(self, utterance: str, data: Mapping[str, np.ndarray], draw: int) -> dict[str, np.ndarray]:
         """Cut one utterance.

@@ -69,7 +69,8 @@ def synthesise_all(vocoder: Vocoder, items: list[Item], out_dir: str | Path) -> 
             failed[item.utt_id] = str(error)
         else:
             written[item.utt_id] = target
-    write_table(out_dir / "wav.scp", written)
+    if written:
+        write_table(out_dir / "wav.scp", written)
     return failed
 
 

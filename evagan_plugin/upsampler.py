@@ -70,16 +70,10 @@ class UpsamplingStage(nn.Module):
         self.activation = Activation(config.activation, config.leaky_slope)
         self.recompute = config.recompute_activation
         excess = kernel_size - rate
-        self.upsample = normalised(
-            nn.ConvTranspose1d(
-                channels,
-                channels // 2,
-                kernel_size,
-                rate,
-                padding=(excess + 1) // 2,
-                output_padding=excess % 2,
-            )
+        upsample = nn.ConvTranspose1d(
+            channels, channels // 2, kernel_size, rate, padding=(excess + 1) // 2, output_padding=excess % 2
         )
+        self.upsample = preserving(upsample, self.activation.power)
         self.blocks = nn.ModuleList(
             ResidualBlock(
                 channels // 2, kernel, dilations, self.activation, self.recompute, paired=config.resblock == 1
@@ -109,7 +103,7 @@ class Upsampler(nn.Module):
         self.recompute = config.recompute_activation
         self.checkpointing = config.checkpointing
         channels, kernel = config.channels, config.pre_kernel
-        self.pre = normalised(nn.Conv1d(in_channels, channels, kernel, padding=kernel // 2))
+        self.pre = preserving(nn.Conv1d(in_channels, channels, kernel, padding=kernel // 2), 1.0)
         self.condition = nn.Conv1d(config.global_channels, channels, 1) if config.global_channels else None
         self.stages = nn.ModuleList(
             UpsamplingStage(channels >> index, rate, kernel, config)
@@ -133,12 +127,28 @@ class Upsampler(nn.Module):
 
 
 def normalised(conv: nn.Module) -> nn.Module:
-    """Give a convolution of the stack weight normalisation.
+    """Give a convolution of the stack weight normalisation; its first weights stay PyTorch's own.
 
-    Its first weights stay PyTorch's own, as they do in HiFi-GAN: there a normal distribution of deviation 0.01 is
-    written into a weight that weight normalisation computes anew. With so small weights the waveform would not
-    depend on the mel at first.
+    So do they in HiFi-GAN's code: there a normal distribution of deviation 0.01 is written into a weight that weight
+    normalisation computes anew.
     """
+    return weight_norm(conv)
+
+
+def preserving(conv: nn.Conv1d | nn.ConvTranspose1d, input_power: float) -> nn.Module:
+    """Initialise a convolution so that its output has variance 1, and give it weight normalisation.
+
+    Those on the way from mel to waveform need it: with PyTorch's own weights every stage weakens the signal against
+    its biases, and behind seven of them the waveform does not depend on the mel; gradients that small are lost in
+    the epsilon of Adam.
+
+    Args:
+        conv: The convolution.
+        input_power: Mean square of what it sees.
+    """
+    terms = conv.in_channels * conv.kernel_size[0] / (conv.stride[0] if conv.transposed else 1)
+    nn.init.normal_(conv.weight, 0.0, (terms * input_power) ** -0.5)
+    nn.init.zeros_(conv.bias)
     return weight_norm(conv)
 
 

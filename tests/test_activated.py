@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from evagan_plugin.activated import ACTIVATIONS, Activation, activated_convolution
+from evagan_plugin.activated import Activation, activated_convolution
 
 CONVOLUTIONS = {
     "plain": lambda: nn.Conv1d(4, 6, 3, padding=1),
@@ -17,7 +17,7 @@ CONVOLUTIONS = {
 
 
 @pytest.mark.parametrize("kind", CONVOLUTIONS)
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", ["silu", "leaky_relu"])
 def test_gradients_pass_gradcheck_and_equal_autograds(kind, name):
     torch.manual_seed(0)
     conv = CONVOLUTIONS[kind]().double()

@@ -3,7 +3,7 @@
 import pytest
 
 from evagan_plugin.errors import UsageError
-from evagan_plugin.kaldi import DataDir, Segment, read_scp, read_table, split_for_jobs, write_table
+from evagan_plugin.kaldi import DataDir, Segment, read_scp, read_table, write_table
 
 
 @pytest.fixture
@@ -56,13 +56,6 @@ def test_values_that_would_not_be_read_back_are_not_written(tmp_path, value):
     with pytest.raises(UsageError, match=r"of 'u' cannot stand in a table"):
         write_table(tmp_path / "wav.scp", {"u": value})
     assert not (tmp_path / "wav.scp").exists()
-
-
-@pytest.mark.parametrize(("items", "jobs", "lengths"), [(10, 4, [2, 3, 3, 2]), (2, 4, [1, 1]), (5, 1, [5])])
-def test_splits_are_even_and_never_empty(items, jobs, lengths):
-    parts = split_for_jobs(list(range(items)), jobs)
-    assert [len(part) for part in parts] == lengths
-    assert [item for part in parts for item in part] == list(range(items))
 
 
 def test_directory_round_trip(tmp_path):

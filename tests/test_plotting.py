@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from matplotlib.figure import Figure
 
-from evagan_plugin.errors import UsageError
+from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.plotting import BANDS, RANGE_DB, mel_figure, plot_systems, save_figure
 
 SAMPLE_RATE = 44100
@@ -103,3 +103,9 @@ def test_tensorboard_takes_the_figure(tmp_path):
 def test_pyplot_and_its_global_state_are_not_used(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     assert panels(mel_figure({"a": {"reference": tone(440)}}, SAMPLE_RATE))
+
+
+def test_a_missing_matplotlib_names_every_extra_that_brings_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(EvaganError, match=r"evagan-plugin\[score\]' \(listen or espnet brings it too\)"):
+        mel_figure({"a": {"reference": tone(440)}}, SAMPLE_RATE)

@@ -5,7 +5,7 @@ and its synthesizer, once imported, lets an EVA-GAN vocoder see the acoustic mod
 """
 
 import warnings
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
 
@@ -33,10 +33,6 @@ def register() -> None:
     report_uncaught()
     alias_modules(COQUI_MODULES)
     wrapt.register_post_import_hook(_hook_synthesizer, "TTS.utils.synthesizer")
-    if not version("coqui-tts").startswith(TESTED_VERSIONS):
-        warnings.warn(
-            f"evagan-plugin was tested with coqui-tts {TESTED_VERSIONS}*; this is {version('coqui-tts')}", stacklevel=2
-        )
 
 
 def _hook_synthesizer(module: ModuleType) -> None:
@@ -47,12 +43,23 @@ def _hook_synthesizer(module: ModuleType) -> None:
     """
     import wrapt
 
+    installed = _installed_version()
+    if not installed.startswith(TESTED_VERSIONS):
+        warnings.warn(f"evagan-plugin was tested with coqui-tts {TESTED_VERSIONS}*; this is {installed}", stacklevel=2)
     if not hasattr(module.Synthesizer, "_load_vocoder"):
         raise EvaganError(
-            f"EVA-GAN cannot be registered: Synthesizer of coqui-tts {version('coqui-tts')} has no '_load_vocoder'; "
+            f"EVA-GAN cannot be registered: Synthesizer of coqui-tts {installed} has no '_load_vocoder'; "
             f"evagan-plugin was tested with {TESTED_VERSIONS}*. EVAGAN_PLUGIN_AUTOLOAD=0 runs Coqui TTS without it"
         )
     wrapt.wrap_function_wrapper(module, "Synthesizer._load_vocoder", _load_vocoder)
+
+
+def _installed_version() -> str:
+    """Return Coqui's version; a checkout or another distribution of ``TTS`` has none that is known here."""
+    try:
+        return version("coqui-tts")
+    except PackageNotFoundError:
+        return "of unknown version"
 
 
 def _load_vocoder(wrapped: Any, synthesizer: Any, args: tuple, kwargs: dict) -> None:

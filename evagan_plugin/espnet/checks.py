@@ -12,6 +12,7 @@ from espnet2.tasks.abs_task import optim_classes, scheduler_classes
 from evagan_plugin.checkpoint import check_same_config
 from evagan_plugin.config import VocoderConfig, build_config, config_difference, config_to_dict, read_yaml
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest
+from evagan_plugin.espnet.listening import check_listening
 from evagan_plugin.files import atomic_path
 from evagan_plugin.kaldi import read_scp
 from evagan_plugin.segments import some, unusable_recordings
@@ -39,7 +40,7 @@ UNSUPPORTED = {
 
 
 def check_run(args: argparse.Namespace, config: VocoderConfig) -> None:
-    """Check options, data, output directory and checkpoints of a run.
+    """Check options, data, output directory, checkpoints and listening test of a run.
 
     Raises:
         EvaganError: One line that says what is wrong, where, and what to do.
@@ -53,6 +54,7 @@ def check_run(args: argparse.Namespace, config: VocoderConfig) -> None:
         _check_init_params(args, config)
         for split in ("train", "valid"):
             _check_data(split, getattr(args, f"{split}_data_path_and_name_and_type"), config.mel.sample_rate)
+        check_listening(args)
 
 
 def _check_options(args: argparse.Namespace, config: VocoderConfig) -> None:

@@ -44,6 +44,10 @@ class SegmentDataset(AbsDataset):
     def __getitem__(self, item: Item) -> tuple[str, dict[str, np.ndarray]]:
         """Return the utterance id and its stretch; raises :class:`EvaganError` naming what cannot be used."""
         utterance, draw = item
+        return utterance, self.crop(utterance, self.read(utterance), draw)
+
+    def read(self, utterance: str) -> dict[str, np.ndarray]:
+        """Return the data of a whole utterance by name; errors as of ``[]``."""
         try:
             _, data = self.source[utterance]
         except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
@@ -53,4 +57,4 @@ class SegmentDataset(AbsDataset):
         rate = getattr(self.source.loader_dict["wav"], "rate", None)
         if rate not in (None, self.sample_rate):
             raise UsageError(f"utterance '{utterance}' has {rate} Hz, the model {self.sample_rate} Hz")
-        return utterance, self.crop(utterance, data, draw)
+        return data

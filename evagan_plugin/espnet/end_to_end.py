@@ -24,6 +24,7 @@ from evagan_plugin.espnet.balanced import EVAGANJointText2Wav
 from evagan_plugin.espnet.failures import host_errors
 from evagan_plugin.espnet.joint import DEFAULT_PRESET, JointGenerator, generator_config, mel_loss_params
 from evagan_plugin.espnet.register import DISCRIMINATOR_NAME, VOCODER_NAMES
+from evagan_plugin.espnet.texts import refuse_unknown_texts
 
 SMALLEST = {
     "channels": 2,
@@ -125,7 +126,9 @@ def _load(
 ) -> tuple[nn.Module, argparse.Namespace]:
     path = config_file or (Path(model_file).parent / "config.yaml" if model_file else None)
     if path is None or not Path(path).is_file() or not _is_ours(read_yaml(path)):
-        return wrapped(config_file, model_file, device)
+        model, args = wrapped(config_file, model_file, device)
+        model.token_list = args.token_list  # for the vocoder's hook, which sees the model only
+        return model, args
     with host_errors(None):
         model, args = wrapped(config_file, model_file, device)
         if model_file is not None:
@@ -133,6 +136,7 @@ def _load(
     for module in model.modules():
         if isinstance(module, JointGenerator):
             module.remove_weight_norm()
+    refuse_unknown_texts(model, args.token_list)
     return model, args
 
 

@@ -7,7 +7,7 @@ imported, by wrapt's post-import hooks.
 import functools
 import warnings
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 from evagan_plugin.errors import EvaganError, report_uncaught
@@ -38,7 +38,10 @@ def register() -> None:
 @functools.cache
 def installed_version() -> str:
     """Return ESPnet's version; the first call warns of one that was not tested."""
-    installed = version("espnet").partition(".post")[0]
+    try:
+        installed = version("espnet").partition(".post")[0]
+    except PackageNotFoundError:
+        installed = "of unknown version"  # a checkout
     if installed not in TESTED_VERSIONS:
         warnings.warn(
             f"evagan-plugin was tested with ESPnet {', '.join(TESTED_VERSIONS)}; this is {installed}", stacklevel=2

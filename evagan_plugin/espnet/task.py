@@ -16,6 +16,7 @@ from evagan_plugin.errors import ConfigError, one_line_errors
 from evagan_plugin.espnet.checks import check_run
 from evagan_plugin.espnet.data import SegmentDataset, SegmentSampler
 from evagan_plugin.espnet.failures import host_errors
+from evagan_plugin.espnet.listening import add_listening_arguments
 from evagan_plugin.espnet.model import VOCODERS, ESPnetVocoderModel
 from evagan_plugin.espnet.trainer import VocoderTrainer, whole_checkpoints
 from evagan_plugin.gan import GANVocoder
@@ -47,6 +48,7 @@ class VocoderTask(AbsTask):
             default={},
             help="preset: NAME, and fields that override it (see `evagan info`)",
         )
+        add_listening_arguments(parser)
         parser.set_defaults(
             iterator_type="task",
             batch_size=16,

@@ -1,21 +1,87 @@
 """ESPnet's GAN trainer, with files that are never half written and with something to hear at each validation."""
 
+import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from espnet2.schedulers.abs_scheduler import AbsScheduler
 from espnet2.torch_utils.device_funcs import to_device
-from espnet2.train.gan_trainer import GANTrainer
+from espnet2.train.distributed_utils import DistributedOption
+from espnet2.train.gan_trainer import GANTrainer, GANTrainerOptions
 from espnet2.train.reporter import Reporter, SubReporter
+from torch.utils.data import DataLoader
 
+from evagan_plugin.espnet.listening import ListeningLoop
 from evagan_plugin.files import atomic_path
 from evagan_plugin.plotting import mel_figure
 
 
+@dataclass
+class VocoderTrainerOptions(GANTrainerOptions):
+    """Options of :class:`VocoderTrainer`."""
+
+    listening: ListeningLoop | None
+
+
 class VocoderTrainer(GANTrainer):
     """``GANTrainer`` whose resumption mends what a kill left out, and whose attention plots are audio and mels."""
+
+    @classmethod
+    def build_options(cls, args: argparse.Namespace) -> VocoderTrainerOptions:
+        """Return the trainer's options."""
+        loop = ListeningLoop(args.listen_test, args.listen_every, args.output_dir) if args.listen_test else None
+        return VocoderTrainerOptions(**vars(super().build_options(args)), listening=loop)
+
+    @classmethod
+    def train_one_epoch(
+        cls,
+        model: torch.nn.Module,
+        iterator: DataLoader,
+        optimizers: Sequence[torch.optim.Optimizer],
+        schedulers: Sequence[AbsScheduler | None],
+        scaler: None,
+        reporter: SubReporter,
+        summary_writer,
+        options: VocoderTrainerOptions,
+        distributed_option: DistributedOption,
+    ) -> bool:
+        """Train for an epoch, as ``GANTrainer``; the listening test learns how many steps were taken so far."""
+        all_steps_are_invalid = super().train_one_epoch(
+            model=model,
+            iterator=iterator,
+            optimizers=optimizers,
+            schedulers=schedulers,
+            scaler=scaler,
+            reporter=reporter,
+            summary_writer=summary_writer,
+            options=options,
+            distributed_option=distributed_option,
+        )
+        if options.listening is not None:
+            options.listening.steps = reporter.get_total_count()
+        return all_steps_are_invalid
+
+    @classmethod
+    def validate_one_epoch(
+        cls,
+        model: torch.nn.Module,
+        iterator: DataLoader,
+        reporter: SubReporter,
+        options: VocoderTrainerOptions,
+        distributed_option: DistributedOption,
+    ) -> None:
+        """Validate, as ``GANTrainer``; then let people hear the model, on the first process."""
+        super().validate_one_epoch(
+            model=model, iterator=iterator, reporter=reporter, options=options, distributed_option=distributed_option
+        )
+        first = not distributed_option.distributed or distributed_option.dist_rank == 0
+        if options.listening is not None and first:
+            own = getattr(model, "module", model)  # without what distributes it
+            device = "cuda" if options.ngpu > 0 else "cpu"
+            options.listening.after_epoch(own, iterator.dataset, reporter.get_epoch(), device)
 
     @staticmethod
     def resume(
@@ -79,10 +145,13 @@ def whole_checkpoints() -> Iterator[None]:
     """
     save = torch.save
 
-    def save_whole(values: object, path: str | Path) -> None:
-        with atomic_path(path) as temporary:
+    def save_whole(values: object, f: object, *args: object, **options: object) -> None:
+        if not isinstance(f, str | Path):
+            save(values, f, *args, **options)
+            return
+        with atomic_path(f) as temporary:
             try:
-                save(values, temporary)
+                save(values, temporary, *args, **options)
             except RuntimeError as error:
                 # Torch's own writer raises this for what the system reports as a full disk or a limit.
                 raise OSError(f"not all of it fits: {str(error).splitlines()[0]}") from error

@@ -1,5 +1,6 @@
 """EVA-GAN behind an acoustic model of ESPnet: what ``Text2Speech`` calls with features to get a waveform."""
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,8 +12,11 @@ from torch import Tensor, nn
 from evagan_plugin.checkpoint import CONFIG
 from evagan_plugin.config import list_presets, load_preset, read_yaml
 from evagan_plugin.errors import ConfigError, UsageError
+from evagan_plugin.espnet.texts import refuse_unknown_texts
 from evagan_plugin.mel import FIXED_FIELDS, MelConfig, MelConversion, MelMismatchError
 from evagan_plugin.vocoder import EVAGANVocoder
+
+logger = logging.getLogger(__name__)
 
 
 class ESPnetVocoder:
@@ -65,6 +69,8 @@ def _build(
 ) -> object:
     if vocoder_file is None or str(vocoder_file).endswith(".pkl"):
         return wrapped(vocoder_config_file, vocoder_file, model, device)
+    if hasattr(model, "token_list"):
+        refuse_unknown_texts(model, model.token_list)
     return load_vocoder(vocoder_file, vocoder_config_file, getattr(model, "feats_extract", None), device)
 
 
@@ -80,7 +86,7 @@ def load_vocoder(
         vocoder_file: Checkpoint (ESPnet's ``.pth``, a ``.safetensors`` file, or a directory of ours).
         config_file: Its config; the one beside it when None.
         feats_extract: The acoustic model's feature extractor; None where the model reads features from files, which
-            are then taken to be what the vocoder was trained on.
+            are then taken to be the vocoder's own, with a warning.
         device: Where to compute.
 
     Raises:
@@ -91,6 +97,10 @@ def load_vocoder(
     _check_is_vocoder(Path(vocoder_file), config_file)
     vocoder = EVAGANVocoder.load(vocoder_file, config_file, device=device)
     if feats_extract is None:
+        logger.warning(
+            "the acoustic model has no feats_extract (it reads features from files): they are taken as the mels of "
+            f"{vocoder_file}, unchecked"
+        )
         return ESPnetVocoder(vocoder)
     return ESPnetVocoder(vocoder, convert_mels(mel_of(feats_extract), vocoder.mel, vocoder_file))
 

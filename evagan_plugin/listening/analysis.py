@@ -149,17 +149,6 @@ def paired_differences(matrices: Mapping[str, np.ndarray], seed: int = 0) -> lis
     return [entry for entry in compared if entry[2].votes]
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number (Holm 1979), in the given order."""
-    order = np.argsort(p_values, kind="stable")
-    corrected = np.empty(len(p_values))
-    highest = 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = highest
-    return corrected.tolist()
-
-
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
     """Return Spearman's rank correlation; NaN if one of them is constant."""
     ranks = [mean_ranks(first), mean_ranks(second)]

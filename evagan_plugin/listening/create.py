@@ -5,7 +5,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from evagan_plugin.listening.design import (
     save_design,
     with_system,
 )
+from evagan_plugin.listening.lock import locked
 from evagan_plugin.listening.objective import ObjectiveMetrics, write_metrics
 from evagan_plugin.listening.options import TestOptions
 from evagan_plugin.listening.store import open_store
@@ -128,16 +129,53 @@ def add_system(
             trials hold all systems at once.
     """
     test_dir = Path(test_dir)
+    _check_name(name)
+    files = read_source(wav_dir)
+    check_addable(test_dir, files, wav_dir)
+    with locked(test_dir):
+        # Another system may have come in while this one waited.
+        design = load_design(test_dir)
+        if name in {system.name for system in design.systems}:
+            raise UsageError(f"{test_dir}: there is a system '{name}' already")
+        audio, levels = _write_system(test_dir, design, name, files)
+        design = with_system(design, System(name, source=str(wav_dir), step=step), audio)
+        with open_store(test_dir, design, database) as store:
+            if metrics:
+                write_metrics(test_dir, name, metrics)
+            _write_levels(test_dir, levels)
+            # From here on new raters hear the system; those who have begun get it with the next line.
+            save_design(test_dir, design)
+            store.extend_sessions(design, name)
+    return design
+
+
+def check_addable(test_dir: str | Path, utterances: Container[str], source: str | Path) -> TestDesign:
+    """Return the design of a test that a system with these utterances can be added to.
+
+    Args:
+        test_dir: The test folder.
+        utterances: Ids that the system has or will have.
+        source: Where they come from, for the error.
+
+    Raises:
+        UsageError: If the folder holds no test, the test is MUSHRA, or an utterance of the test is missing.
+    """
     design = load_design(test_dir)
     if design.rules.samples == "all":
         raise UsageError(f"{test_dir}: a {design.protocol} trial holds all systems at once: make a new test instead")
-    _check_name(name)
-    if name in {system.name for system in design.systems}:
-        raise UsageError(f"{test_dir}: there is a system '{name}' already")
-    files = read_source(wav_dir)
-    lacking = sorted(item.id for item in design.items if item.id not in files)
+    lacking = sorted(item.id for item in design.items if item.id not in utterances)
     if lacking:
-        raise UsageError(f"{wav_dir}: {len(lacking)} utterances of the test are missing: {', '.join(lacking[:3])}")
+        raise UsageError(
+            f"{source}: {len(lacking)} of the {len(design.items)} utterances of {test_dir} are missing: "
+            f"{', '.join(lacking[:3])}"
+        )
+    return design
+
+
+def _write_system(
+    test_dir: Path, design: TestDesign, name: str, files: Mapping[str, Path]
+) -> tuple[dict[str, str], list[tuple]]:
+    """Write the samples of a system; return their ids by item and their rows of the level report."""
     audio, levels = {item.id: new_id() for item in design.items}, []
     staging = test_dir / f".{name}.{os.getpid()}.part"
     try:
@@ -152,15 +190,7 @@ def add_system(
             os.replace(audio_path(staging, sample), audio_path(test_dir, sample))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    design = with_system(design, System(name, source=str(wav_dir), step=step), audio)
-    with open_store(test_dir, design, database) as store:
-        if metrics:
-            write_metrics(test_dir, name, metrics)
-        _write_levels(test_dir, levels)
-        # From here on new raters hear the system; those who have begun get it with the next line.
-        save_design(test_dir, design)
-        store.extend_sessions(design, name)
-    return design
+    return audio, levels
 
 
 def _check_names(systems: Mapping[str, object], options: TestOptions) -> None:
@@ -168,14 +198,14 @@ def _check_names(systems: Mapping[str, object], options: TestOptions) -> None:
         raise UsageError("no systems: give at least one as NAME=FOLDER")
     for name in systems:
         _check_name(name)
-    if taken := {REFERENCE, ANCHOR, "check"} & set(systems):
-        raise UsageError(f"'{taken.pop()}' is the name of a sample that the test adds itself: rename the system")
     together = len(systems) + options.hidden_reference + options.anchor
     if options.protocol == "mushra" and together > MOST_TOGETHER:
         raise UsageError(f"MUSHRA compares at most {MOST_TOGETHER} samples at once, these are {together}")
 
 
 def _check_name(name: str) -> None:
+    if name in (REFERENCE, ANCHOR, "check"):
+        raise UsageError(f"'{name}' is the name of a sample that the test adds itself: rename the system")
     if not SYSTEM_NAME.fullmatch(name):
         raise UsageError(f"system name '{name}': letters, digits and . _ + - only, 60 at most, no dot at the start")
 

@@ -106,7 +106,7 @@ def _draw_estimate(panel: "Axes", row: dict[str, Any], place: int) -> None:
 
 
 def _figure(width: float, height: float) -> "Figure":
-    require("matplotlib", "listen")
+    require("matplotlib", "listen", "score", "espnet")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

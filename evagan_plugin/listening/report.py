@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from evagan_plugin.errors import UsageError
-from evagan_plugin.listening.analysis import Estimate, estimate, holm, paired_differences, score_matrix
+from evagan_plugin.listening.analysis import Estimate, estimate, paired_differences, score_matrix
 from evagan_plugin.listening.design import ARTIFACT_LABELS, TestDesign
 from evagan_plugin.listening.objective import ObjectiveMetrics, correlations, disagreements
 from evagan_plugin.listening.screening import RaterRecord, ScreeningRules, review
 from evagan_plugin.listening.store import Store
+from evagan_plugin.statistics import holm
 
 Vote = Mapping[str, Any]
 

@@ -39,7 +39,7 @@ class LossBalancer(nn.Module):
 
     Args:
         weights: Share of each loss, by name; they need not sum to 1.
-        total_norm: Norm an item of the balanced gradient.
+        total_norm: Sum of the average norms of the balanced parts, an item.
         decay: Decay a step of the average norms.
         epsilon: Added to an average norm before dividing by it.
     """

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evagan_plugin.mel import MelSpectrogram, stft_magnitude
-from evagan_plugin.schema import MelConfig
+from evagan_plugin.schema import STFT_RESOLUTIONS, MelConfig
 
 
 class MelLoss(nn.Module):
@@ -33,7 +33,7 @@ class MultiResolutionSTFTLoss(nn.Module):
 
     def __init__(
         self,
-        resolutions: tuple[tuple[int, int, int], ...] = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240)),
+        resolutions: tuple[tuple[int, int, int], ...] = STFT_RESOLUTIONS,
     ) -> None:
         super().__init__()
         self.resolutions = resolutions

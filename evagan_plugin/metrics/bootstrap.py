@@ -1,6 +1,5 @@
 """Intervals and significance over utterances, for mean and pooled metrics alike."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,28 +57,18 @@ def compare_pair(metric: Metric, names: tuple[str, str], first: np.ndarray, seco
     """Compare two systems on the same utterances, sums ``(utterances, k)`` each; ``p_adjusted`` stays uncorrected."""
     count = len(first)
     difference = metric.value(first.sum(axis=0)) - metric.value(second.sum(axis=0)) if count else np.nan
-    if count == 0:
-        return Comparison(*names, metric.name, np.nan, np.nan, np.nan, np.nan, np.nan, 0)
+    if np.isnan(difference):
+        return Comparison(*names, metric.name, np.nan, np.nan, np.nan, np.nan, np.nan, count)
     # The same draws for both systems: utterances are resampled, not scores.
     low, high = _interval(metric.pool(_resampled(first)) - metric.pool(_resampled(second)))
     swaps = np.random.default_rng(SEED).integers(0, 2, (SAMPLES, count)).astype(np.float64)
     total, gap = first.sum(axis=0), second - first
     shuffled = metric.pool(total + swaps @ gap) - metric.pool(second.sum(axis=0) - swaps @ gap)
     # Differences that are equal but for rounding count as equal.
-    as_large = np.abs(shuffled) >= abs(difference) * (1 - 1e-9)
-    p_value = (1 + np.count_nonzero(as_large)) / (1 + SAMPLES)
+    # A difference that is undefined counts as large: it must not add to the significance.
+    as_large = ~(np.abs(shuffled) < abs(difference) * (1 - 1e-9))
+    p_value = float((1 + np.count_nonzero(as_large)) / (1 + SAMPLES))
     return Comparison(*names, metric.name, difference, low, high, p_value, p_value, count)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for their number (Holm 1979); NaN stays NaN and does not count."""
-    values = np.asarray(p_values, dtype=np.float64)
-    order = [index for index in np.argsort(values) if not np.isnan(values[index])]
-    adjusted, highest = values.copy(), 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - rank) * values[index]))
-        adjusted[index] = highest
-    return adjusted.tolist()
 
 
 def _resampled(sums: np.ndarray) -> np.ndarray:

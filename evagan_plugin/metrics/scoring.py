@@ -15,12 +15,13 @@ import torch
 
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.metrics.base import Family, Metric
-from evagan_plugin.metrics.bootstrap import Comparison, Estimate, compare_pair, estimate, holm
+from evagan_plugin.metrics.bootstrap import Comparison, Estimate, compare_pair, estimate
 from evagan_plugin.metrics.catalogue import families_for, select_metrics
 from evagan_plugin.metrics.journal import Journal
 from evagan_plugin.metrics.sources import Item, Unmatched, common_sample_rate, match, read_categories
 from evagan_plugin.metrics.utterance import GROUND_TRUTH, UtteranceScore, score_item
 from evagan_plugin.progress import track
+from evagan_plugin.statistics import holm
 
 
 @dataclass(frozen=True)

@@ -149,11 +149,10 @@ def test_a_text_without_a_known_token_is_refused_and_one_with_some_is_spoken(aco
             speaker(text)
     with pytest.raises(UsageError, match="no token"):
         speaker.batch_call(["YES", "\u03c9"])
-    with caplog.at_level("WARNING"):
-        assert speaker("YES")["wav"].abs().max() > 0
-        assert not caplog.messages
-        assert speaker("YES \u03c9")["wav"].abs().max() > 0
-    assert caplog.messages == ["1 of 5 tokens of a text are unknown to the acoustic model"]
+    assert speaker("YES")["wav"].abs().max() > 0
+    assert speaker("YES \u03c9")["wav"].abs().max() > 0
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("evagan_plugin")]
+    assert ours == ["1 of 5 tokens of a text are unknown to the acoustic model"]
     assert "wav" in Text2Speech(*paths, maxlenratio=1.0)("\u03c9\u03c8")
 
 
@@ -244,7 +243,7 @@ def test_features_from_files_are_taken_unchecked_with_a_warning(acoustic_model, 
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     speaker = Text2Speech(tmp_path / "config.yaml", vocoder_file=tiny_vocoder, maxlenratio=1.0)
     assert speaker.vocoder.conversion is None
-    (message,) = caplog.messages
+    (message,) = [record.getMessage() for record in caplog.records if record.name.startswith("evagan_plugin")]
     assert "the acoustic model has no feats_extract" in message and str(tiny_vocoder) in message
 
 

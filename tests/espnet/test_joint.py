@@ -13,7 +13,7 @@ from espnet2.gan_tts.joint.joint_text2wav import JointText2Wav
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 from tiny_models import FEATURES, TACOTRON2, TINY_DISCRIMINATOR, TINY_GENERATOR, awaken
 
-from evagan_plugin.errors import ConfigError
+from evagan_plugin.errors import ConfigError, UsageError
 from evagan_plugin.espnet import register
 from evagan_plugin.espnet.balanced import EVAGANJointText2Wav
 from evagan_plugin.espnet.joint import JointDiscriminator, JointGenerator
@@ -209,6 +209,8 @@ def test_espnets_command_trains_and_what_it_made_speaks(module, autoload, joint_
     assert speaker.fs == 16000
     assert len(out["wav"]) == len(out["feat_gen"]) * HOP
     assert torch.isfinite(out["wav"]).all()
+    with pytest.raises(UsageError, match="a text has no token that the acoustic model knows"):
+        speaker("\u03c9")
 
 
 @pytest.mark.slow

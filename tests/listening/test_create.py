@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from listening_bench import RATE, tone
 
 from evagan_plugin.errors import UsageError
 from evagan_plugin.listening import samples
-from evagan_plugin.listening.create import create_test
+from evagan_plugin.listening.create import add_system, create_test
 from evagan_plugin.listening.design import audio_path, load_design
 from evagan_plugin.listening.options import TestOptions
 
@@ -175,3 +176,15 @@ def test_serving_and_analysing_load_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_systems_added_at_once_all_get_in(make_test):
+    made = make_test(systems=("good",), count=2)
+    folder = made.design.systems[0].source
+    names = [f"step{number}" for number in range(4)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda name: add_system(made.folder, name, folder), names))
+    design = load_design(made.folder)
+    assert {system.name for system in design.systems} >= set(names)
+    levels = (made.folder / "loudness.tsv").read_text().split()
+    assert all(levels.count(name) == 2 for name in names)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evagan_plugin.metrics.base import Metric, f1, ratio, root_mean_square
-from evagan_plugin.metrics.bootstrap import compare_pair, estimate, holm
+from evagan_plugin.metrics.bootstrap import compare_pair, estimate
 
 
 def metric(pool):
@@ -73,9 +73,3 @@ def test_p_values_of_equal_systems_are_uniform():
         values.append(compare_pair(metric(ratio), ("a", "b"), *sums).p_value)
     assert 0.01 <= np.mean(np.array(values) < 0.05) <= 0.10
     assert np.mean(values) == pytest.approx(0.5, abs=0.07)
-
-
-def test_holm_follows_its_definition():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    adjusted = holm([0.5, float("nan"), 0.01])
-    assert adjusted[0] == 0.5 and np.isnan(adjusted[1]) and adjusted[2] == 0.02

@@ -53,9 +53,10 @@ format() {
 follow() {
     mkdir -p "$(dirname "$1")"
     touch "$1"
-    tail -n 0 -F "$1" 2>/dev/null > >(sed -unE \
+    # tail's own complaints go nowhere, and only after sed has got this script's standard error.
+    tail -n 0 -F "$1" > >(sed -unE \
         -e 's/.*INFO: ([0-9]+)epoch results: \[train\].*[^_a-z]mel=([0-9.]+).*\[valid\].*[^_a-z]mel=([0-9.]+).*/  epoch \1: mel loss \2 in training, \3 in validation/p' \
-        -e 's/.*INFO: ([0-9]+\/[0-9]+)epoch started\. (Estimated.*)/  epoch \1 begins. \2/p' >&2) &
+        -e 's/.*INFO: ([0-9]+\/[0-9]+)epoch started\. (Estimated.*)/  epoch \1 begins. \2/p' >&2) 2>/dev/null &
     follower=$!
 }
 end_follow() {
@@ -66,9 +67,11 @@ trap end_follow EXIT
 
 # synthesise OUT_DIR WAV_SCP MODEL [OPTION ...]: synthesise in parallel; OUT_DIR/wav.scp is written last.
 synthesise() {
-    local out=$1 scp=$2 model=$3 jobs
+    local out=$1 scp=$2 model=$3 jobs made_by
     shift 3
-    if newer "${out}/wav.scp" "${scp}" "${model}"; then
+    made_by="$(readlink -f "${model}") $*"
+    # Times alone do not tell: another checkpoint of the experiment may be older than the output.
+    if newer "${out}/wav.scp" "${scp}" "${model}" && [ "$(cat "${out}/log/made_by" 2>/dev/null)" = "${made_by}" ]; then
         say "${out} is up to date"
         return
     fi
@@ -80,8 +83,9 @@ synthesise() {
     say "synthesis in ${jobs} job(s), logs are ${out}/log/synth.*.log"
     "${synth_cmd[@]}" --gpu "$((ngpu > 0))" JOB=1:"${jobs}" "${out}/log/synth.JOB.log" \
         evagan synth "${model}" "${out}/log/wav.JOB.scp" "${out}/log/JOB" --device "${device}" "$@"
-    mv "${out}"/log/[0-9]*/*.wav "${out}"
+    find "${out}"/log/[0-9]* -name '*.wav' -exec mv -t "${out}" {} +
     awk -v out="${out}" '{ print $1, out "/" $1 ".wav" }' "${scp}" >"${out}/wav.scp.part"
+    echo "${made_by}" >"${out}/log/made_by"
     mv "${out}/wav.scp.part" "${out}/wav.scp"
 }
 
@@ -206,7 +210,9 @@ stage_7() {
     local scores=${exp}/scores/${tests[0]}/scores.json options=(--test-data "${dumpdir}/${tests[0]}")
     say "stage 7: packing"
     need "${exp}/${inference_model}" 3
-    [ ! -e "${scores}" ] || options+=(--scores "${scores}" --system "${tag}")
+    # The card of another checkpoint must not stay, nor figures that are older than the weights.
+    rm -f "${exp}/packed/README.md"
+    ! newer "${scores}" "${exp}/${inference_model}" || options+=(--scores "${scores}" --system "${tag}")
     evagan pack "${exp}/${inference_model}" "${exp}/packed" --data "${dumpdir}/${train_set}" "${options[@]}"
 }
 

@@ -8,9 +8,12 @@ forwarded=()
 FORWARD_TO=./tts.sh
 . utils/parse_options.sh
 
+# Each job of stages 5 and 6 spends its time on imports, so there are no more of them than cores.
 ./tts.sh \
+    --nj 2 \
     --local_data_opts "--full_corpus ${full_corpus}" \
     --vocoder ../voc1/exp/voc_eva_gan_tiny/valid.mel.best.pth \
     --vocoder_config ../voc1/conf/train_eva_gan_tiny.yaml \
     --inference_args "--maxlenratio 5" \
+    --finetune_args "--max_epoch 2 --optim_conf lr=5.0e-5 --optim2_conf lr=5.0e-5" \
     "${forwarded[@]}"

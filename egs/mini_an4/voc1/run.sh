@@ -12,5 +12,6 @@ FORWARD_TO=./voc.sh
     --train_config conf/train_eva_gan_tiny.yaml \
     --train_threads 1 \
     --score_metrics m_stft,pesq_wb,periodicity_rmse,vuv_f1,log_mel_l1 \
+    --listen_opts "--training-items 0" \
     --local_data_opts "--full_corpus ${full_corpus}" \
     "${forwarded[@]}"
