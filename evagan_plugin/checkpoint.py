@@ -160,7 +160,9 @@ def _weights_file(path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         if not (path / WEIGHTS).is_file():
-            raise UsageError(f"{path} has no {WEIGHTS}: give a checkpoint directory or a weights file")
+            others = sorted(entry.name for entry in path.glob("*.pth"))
+            hint = f"one of its training checkpoints ({', '.join(others[:8])})" if others else "a weights file"
+            raise UsageError(f"{path} has no {WEIGHTS}: give a checkpoint directory or {hint}")
         return path / WEIGHTS
     if not path.is_file():
         raise UsageError(f"there is no checkpoint {path}")

@@ -83,6 +83,8 @@ class Vocoder:
         wav = torch.as_tensor(wav, dtype=torch.float32)
         if wav.dim() not in (1, 2) or not wav.shape[-1]:
             raise UsageError(f"waveforms of shape (T,) or (batch, T) are expected, not {tuple(wav.shape)}")
+        if wav.dim() == 2 and wav.shape[0] > 64 * wav.shape[1]:
+            raise UsageError(f"a waveform of shape {tuple(wav.shape)} looks like (T, channels): pass one channel (T,)")
         if not torch.isfinite(wav).all():
             raise UsageError("the waveform has values that are not finite (NaN or infinity)")
         wav = resample(wav, sample_rate, self.sample_rate)

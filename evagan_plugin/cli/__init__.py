@@ -48,6 +48,8 @@ def main() -> None:
         try:
             status = app(standalone_mode=False)
         except BadUsage as error:
+            if not error.format_message():  # no command was given, and the help has been shown
+                raise UsageError("a command is needed") from None
             program = error.ctx.command_path if error.ctx else "evagan"
             raise UsageError(f"{error.format_message()} (see {program} --help)") from None
         except typer.Abort:

@@ -14,12 +14,15 @@ def info(
     from evagan_plugin.config import list_presets, load_config, load_preset
     from evagan_plugin.inspection import inspect_generator
 
+    configs = {
+        entry: load_config(entry) if entry.endswith((".yaml", ".yml")) else load_preset(entry)
+        for entry in ([name] if name else list_presets())
+    }
     typer.echo(
         f"{'preset':24}{'rate':>7}{'hop':>6}{'mels':>6}{'parameters':>14}{'in CAM':>13}{'GFLOPs/s':>10}"
         f"{'receptive field':>24}"
     )
-    for entry in [name] if name else list_presets():
-        config = load_config(entry) if entry.endswith((".yaml", ".yml")) else load_preset(entry)
+    for entry, config in configs.items():
         facts = inspect_generator(config)
         field = f"{facts.receptive_field_frames} frames, {facts.receptive_field_seconds:.2f} s"
         typer.echo(

@@ -101,8 +101,8 @@ list_systems() {
     done
 }
 
-[ "${stage}" -le "${stop_stage}" ] || die "stage ${stage} lies behind stop_stage ${stop_stage}"
-[ -s "${train_config}" ] || die "there is no ${train_config}; --train_config names the training config"
+[ "${stage}" -le "${stop_stage}" ] || usage "--stage ${stage} is greater than --stop_stage ${stop_stage}"
+[ -s "${train_config}" ] || usage "there is no ${train_config}; --train_config names the training config"
 tag=${tag:-$(basename "${train_config}" .yaml)}
 tag=${tag#train_}
 exp=${expdir}/voc_${tag}

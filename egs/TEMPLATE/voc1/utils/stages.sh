@@ -8,11 +8,17 @@ die() {
     exit 1
 }
 
+# usage MESSAGE: end because the options cannot be worked with.
+usage() {
+    echo "${0##*/}: error: $*" >&2
+    exit 2
+}
+
 in_range() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }
 
 # need FILE STAGE: end with a hint if a file that an earlier stage makes is missing.
 need() {
-    [ -s "$1" ] || die "there is no $1; stage $2 makes it: ./run.sh --stage $2 --stop_stage $2"
+    [ -s "$1" ] || die "there is no $1; stage $2 makes it (--stage $2 --stop_stage $2, other options as now)"
 }
 
 # newer OUT IN ...: whether OUT was made after every IN.
