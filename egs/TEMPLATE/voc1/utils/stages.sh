@@ -18,7 +18,7 @@ in_range() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }
 
 # need FILE STAGE: end with a hint if a file that an earlier stage makes is missing.
 need() {
-    [ -s "$1" ] || die "there is no $1; stage $2 makes it (--stage $2 --stop_stage $2, other options as now)"
+    [ -s "$1" ] || die "there is no $1; stage $2 makes it: ./run.sh --stage $2 --stop_stage $2 (and your other options)"
 }
 
 # newer OUT IN ...: whether OUT was made after every IN.
