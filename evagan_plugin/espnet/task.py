@@ -96,6 +96,9 @@ class VocoderTask(AbsTask):
         """Train in this process."""
         with one_line_errors(PROGRAM), host_errors(args.output_dir), whole_checkpoints():
             super().main_worker(args)
+        if torch.distributed.is_initialized():
+            # Left to the end of the interpreter, gloo's threads can abort a worker that has done its work.
+            torch.distributed.destroy_process_group()
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> ESPnetVocoderModel:

@@ -190,5 +190,5 @@ def test_training_from_features(feats: Path, train: Train, unbroken: Path, tmp_p
     log = safe_torch_load(experiment / "checkpoint.pth")["reporter"]["stats"][1]
     before = safe_torch_load(unbroken / "checkpoint.pth")["reporter"]["stats"]
     # It goes on from where the model was: features are the mels that the model would have computed itself.
-    assert log["valid"]["mel"] == pytest.approx(before[3]["valid"]["mel"], rel=0.1)
+    assert log["valid"]["mel"] < min(1.1 * before[3]["valid"]["mel"], before[1]["valid"]["mel"])
     assert log["valid"]["mel"] < before[1]["valid"]["mel"]
