@@ -13,11 +13,10 @@ from typing import Any
 
 from evagan_plugin.files import write_text
 from evagan_plugin.metrics.base import Metric
-from evagan_plugin.metrics.bootstrap import Estimate
 from evagan_plugin.metrics.scoring import Scores
+from evagan_plugin.metrics.tables import comparison_table, systems_table, utterance_table
 from evagan_plugin.metrics.utterance import UtteranceScore
 
-ARROW = {"lower": "↓", "higher": "↑"}
 LISTED_UTTERANCES = 20
 """A table of utterances with more rows than this stands in the CSV only."""
 NAMED_UTTERANCES = 5
@@ -83,21 +82,35 @@ def results_page(scores: Scores, command: Sequence[str]) -> str:
 
 def render_markdown(scores: Scores) -> str:
     """Return the tables of systems, categories, comparisons and utterances, and the list of what was left out."""
-    blocks = [
-        f"{_count(scores)} of `{scores.reference}` at {scores.sample_rate} Hz; in brackets the 95 % bootstrap "
-        "interval over utterances.",
-        _systems_table(scores),
-    ]
+    return "\n\n".join([headline(scores), systems_table(scores).markdown(), *detail_blocks(scores)]) + "\n"
+
+
+def headline(scores: Scores) -> str:
+    """Return what was scored, in a sentence."""
+    count = len({score.utt_id for score in scores.utterances})
+    return (
+        f"{count} utterance{'s' * (count != 1)} of `{scores.reference}` at {scores.sample_rate} Hz; in brackets the "
+        "95 % bootstrap interval over utterances."
+    )
+
+
+def detail_blocks(scores: Scores) -> list[str]:
+    """Return what stands below the table of systems: categories, comparisons, utterances, what was left out."""
+    blocks = []
     for category in scores.categories:
-        blocks += [f"### Category {category}", _systems_table(scores, category)]
-    if any(comparison.utterances >= FEWEST_COMPARED for comparison in scores.comparisons):
-        blocks += ["### Paired comparison", COMPARISON_NOTE, _comparison_table(scores)]
+        blocks += [f"### Category {category}", systems_table(scores, category).markdown()]
+    if comparable(scores):
+        blocks += ["### Paired comparison", COMPARISON_NOTE, comparison_table(scores).markdown()]
     if len(scores.utterances) <= LISTED_UTTERANCES:
-        blocks += ["### Utterances", _utterance_table(scores)]
-    remarks = _remarks(scores)
-    if remarks:
-        blocks += ["### Remarks", "\n".join(f"- {remark}" for remark in remarks)]
-    return "\n\n".join(blocks) + "\n"
+        blocks += ["### Utterances", utterance_table(scores).markdown()]
+    if lines := remarks(scores):
+        blocks += ["### Remarks", "\n".join(f"- {line}" for line in lines)]
+    return blocks
+
+
+def comparable(scores: Scores) -> bool:
+    """Tell whether there are utterances enough for a paired comparison to find anything."""
+    return any(comparison.utterances >= FEWEST_COMPARED for comparison in scores.comparisons)
 
 
 def as_dict(scores: Scores) -> dict[str, Any]:
@@ -129,38 +142,7 @@ def as_dict(scores: Scores) -> dict[str, Any]:
     }
 
 
-def _systems_table(scores: Scores, category: str | None = None) -> str:
-    head = ["system", "utterances", *_heads(scores)]
-    rows = []
-    for system in scores.systems:
-        estimates = [scores.estimate(system, metric, category) for metric in scores.metrics]
-        counted = max(estimate.utterances for estimate in estimates)
-        rows.append([system, str(counted), *(_estimate_cell(estimate, counted) for estimate in estimates)])
-    return _table(head, rows)
-
-
-def _heads(scores: Scores) -> list[str]:
-    return [f"{metric.label} {ARROW[metric.better]}" for metric in scores.metrics]
-
-
-def _comparison_table(scores: Scores) -> str:
-    pairs: dict[str, list[str]] = {}
-    for comparison in scores.comparisons:
-        row = pairs.setdefault(f"{comparison.first} - {comparison.second}", [str(comparison.utterances)])
-        value = _number(comparison.difference)
-        row.append(f"{value} (p {_number(comparison.p_adjusted)})" if comparison.utterances else "not scored")
-    return _table(["systems", "utterances", *_heads(scores)], [[pair, *cells] for pair, cells in pairs.items()])
-
-
-def _utterance_table(scores: Scores) -> str:
-    rows = [
-        [score.utt_id, score.system, *(_cell(score, metric) for metric in scores.metrics)]
-        for score in scores.utterances
-    ]
-    return _table(["utterance", "system", *(metric.label for metric in scores.metrics)], rows)
-
-
-def _remarks(scores: Scores) -> list[str]:
+def remarks(scores: Scores) -> list[str]:
     """Return a line for everything that was left out (every utterance is named), trimmed or looks wrong."""
     left_out: dict[tuple[str, str], list[str]] = {}
     noted: dict[tuple[str, str], list[str]] = {}
@@ -183,37 +165,6 @@ def _remarks(scores: Scores) -> list[str]:
         more = f" and {len(ids) - NAMED_UTTERANCES} more" if len(ids) > NAMED_UTTERANCES else ""
         lines.append(f"{system}: {text}: {', '.join(ids[:NAMED_UTTERANCES])}{more}")
     return lines
-
-
-def _count(scores: Scores) -> str:
-    count = len({score.utt_id for score in scores.utterances})
-    return f"{count} utterance{'s' * (count != 1)}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _estimate_cell(estimate: Estimate, utterances: int) -> str:
-    if estimate.utterances == 0:
-        return "not scored"
-    fewer = f" (n={estimate.utterances})" if estimate.utterances < utterances else ""
-    if math.isnan(estimate.value):
-        return f"n/a{fewer}"
-    if estimate.utterances == 1:
-        return f"{_number(estimate.value)}{fewer}"
-    return f"{_number(estimate.value)} [{_number(estimate.low)}, {_number(estimate.high)}]{fewer}"
-
-
-def _cell(score: UtteranceScore, metric: Metric) -> str:
-    return _number(metric.value(score.sums[metric.name])) if metric.name in score.sums else "not scored"
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return "n/a"
-    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}" if abs(value) >= 10 else f"{value:.4f}"
 
 
 def _means_csv(scores: Scores) -> str:
