@@ -1,6 +1,6 @@
-"""Mel spectrogram pictures: one row an utterance, reference and systems side by side, one colour scale."""
+"""Mel spectrogram pictures: reference and systems side by side on one colour scale, and what differs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 BANDS = 128
 RANGE_DB = 80.0
 """From the loudest point of the picture down to the darkest colour."""
+DIFFERENCE_DB = 40.0
+"""Either way, from no difference to the strongest colour."""
 TICKS_HZ = (500, 1000, 2000, 4000, 8000, 16000)
 PANEL_INCHES = (3.6, 2.2)
 NAME_LENGTH = 40
@@ -83,10 +85,6 @@ def mel_figure(rows: Mapping[str, Mapping[str, np.ndarray]], sample_rate: int) -
         UsageError: If there is nothing to draw or a waveform is too short for a spectrogram.
         EvaganError: If matplotlib is missing.
     """
-    require("matplotlib", "score", "listen", "espnet")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names = list(dict.fromkeys(name for waves in rows.values() for name in waves))
     if not names:
         raise UsageError("nothing to draw")
@@ -94,8 +92,7 @@ def mel_figure(rows: Mapping[str, Mapping[str, np.ndarray]], sample_rate: int) -
     pictures = {key: {name: _mel_db(wav, sample_rate) for name, wav in waves.items()} for key, waves in rows.items()}
     loudest = max(float(picture.max()) for row in pictures.values() for picture in row.values())
     width, height = PANEL_INCHES
-    figure = Figure(figsize=(width * len(names) + 1.2, height * len(rows) + 0.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(width * len(names) + 1.2, height * len(rows) + 0.6)
     panels = figure.subplots(len(rows), len(names), squeeze=False, sharey=True)
     image = None
     for line, (key, waves) in enumerate(rows.items()):
@@ -113,6 +110,63 @@ def mel_figure(rows: Mapping[str, Mapping[str, np.ndarray]], sample_rate: int) -
     for panel in panels[-1]:
         panel.set_xlabel("time (s)")
     figure.colorbar(image, ax=panels, label="level (dB)", fraction=0.03, pad=0.01)
+    return figure
+
+
+def difference_figure(
+    utt_id: str, reference: np.ndarray, system: np.ndarray, name: str, sample_rate: int, loudest: float
+) -> "Figure":
+    """Draw reference, system and their difference as mel spectrograms over the full band, time and frequency alike.
+
+    Args:
+        utt_id: Name of the row.
+        reference: Samples ``(T,)``.
+        system: Samples ``(T,)`` of what is compared with it.
+        name: Of the system.
+        sample_rate: Of both, in Hz.
+        loudest: Level in dB that the colours begin at, see :func:`loudest_level`; what lies :data:`RANGE_DB` below
+            it counts as silence, in the difference too.
+
+    Raises:
+        EvaganError: If matplotlib is missing.
+    """
+    width, height = PANEL_INCHES
+    figure = new_figure(3 * width + 1.6, height + 0.5)
+    panels = figure.subplots(1, 3, sharey=True)
+    levels = [np.maximum(_mel_db(wav, sample_rate), loudest - RANGE_DB) for wav in (reference, system)]
+    seconds = reference.size / sample_rate
+    for panel, picture in zip(panels, levels, strict=False):
+        image = _draw(panel, picture, seconds, loudest)
+    difference = _draw(panels[2], levels[1] - levels[0], seconds, 0.0)
+    difference.set(cmap="RdBu_r", clim=(-DIFFERENCE_DB, DIFFERENCE_DB))
+    for panel, title in zip(
+        panels, ("reference", _short(name), "difference: too loud red, too soft blue"), strict=True
+    ):
+        panel.set_title(title, fontsize=10)
+        panel.set_xlabel("time (s)")
+    _label_row(panels, utt_id, sample_rate)
+    figure.colorbar(image, ax=panels[:2], label="level (dB)", fraction=0.03, pad=0.01)
+    figure.colorbar(difference, ax=panels[2], label="difference (dB)", fraction=0.05, pad=0.01)
+    return figure
+
+
+def loudest_level(waves: Iterable[np.ndarray], sample_rate: int) -> float:
+    """Return the highest level (dB) of the spectrograms of several waveforms ``(T,)``, for one scale of them all."""
+    return max(float(_mel_db(wav, sample_rate).max()) for wav in waves)
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """Return an empty figure without a window (Agg), so many inches wide and high.
+
+    Raises:
+        EvaganError: If matplotlib is missing.
+    """
+    require("matplotlib", "score", "listen", "espnet")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
     return figure
 
 
@@ -135,7 +189,6 @@ def _draw(panel: "Axes", picture: np.ndarray, seconds: float, loudest: float) ->
         picture - loudest,
         origin="lower",
         aspect="auto",
-        interpolation="nearest",
         cmap="magma",
         vmin=-RANGE_DB,
         vmax=0.0,

@@ -1,6 +1,9 @@
 """Fixtures that every test folder shares."""
 
 import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,3 +27,84 @@ def shared_audio() -> Path:
     if not (folder / "lowrate" / "manifest.tsv").is_file():
         pytest.skip(f"no real audio at {folder}: set EVAGAN_TEST_AUDIO to a folder that has lowrate/manifest.tsv")
     return folder
+
+
+@pytest.fixture
+def evagan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str, str]]:
+    """Return the command as a function that gives exit status, standard output and standard error."""
+    from evagan_plugin.cli import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["evagan", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def find_program(*names: str) -> str | None:
+    return next((found for name in names if (found := shutil.which(name))), None)
+
+
+LISTEN_IN = """
+// Every sound on its way to the loudspeaker is written down: the test then knows what was heard.
+const connect = AudioNode.prototype.connect;
+window.heard = { peak: 0, contexts: new Set(), blocks: [] };
+function recorderOf(context) {
+  if (!context.recorder) {
+    context.recorder = context.createScriptProcessor(8192, 1, 1);
+    context.recorder.onaudioprocess = ({ inputBuffer }) => {
+      const block = Float32Array.from(inputBuffer.getChannelData(0));
+      window.heard.blocks.push(...block);
+      window.heard.peak = Math.max(window.heard.peak, ...block.map(Math.abs));
+    };
+    window.heard.contexts.add(context);
+    connect.call(context.recorder, context.destination);
+  }
+  return context.recorder;
+}
+AudioNode.prototype.connect = function (target, ...rest) {
+  if (target === this.context.destination && !(this.context instanceof OfflineAudioContext)) {
+    connect.call(this, recorderOf(this.context));
+  }
+  return connect.call(this, target, ...rest);
+};
+"""
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Callable[..., object]]:
+    """Open headless Chromium of a given size; skip where there is none."""
+    program = os.environ.get("EVAGAN_TEST_CHROMIUM") or find_program("chromium", "chromium-browser", "google-chrome")
+    driver_program = find_program("chromedriver")
+    if not program or not driver_program:
+        pytest.skip("no Chromium with chromedriver: install both (Debian: apt install chromium chromium-driver)")
+    from selenium import webdriver
+
+    opened = []
+
+    def open_browser(width: int = 1100, height: int = 900, dark: bool = False, language: str = "en") -> object:
+        options = webdriver.ChromeOptions()
+        options.binary_location = program
+        profile = tmp_path / f"chromium{len(opened)}"
+        arguments = (
+            "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+            f"--disable-component-update --disable-sync --user-data-dir={profile} --lang={language}"
+        )
+        for argument in arguments.split():
+            options.add_argument(argument)
+        options.add_experimental_option("prefs", {"intl.accept_languages": language})
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_program))
+        opened.append(driver)
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        scheme = {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
+        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": LISTEN_IN})
+        return driver
+
+    yield open_browser
+    for driver in opened:
+        driver.quit()

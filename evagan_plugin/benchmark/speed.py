@@ -40,9 +40,7 @@ def speed(
         name: prepare(generator.eval().to(device), mel, seconds, device) for name, (generator, mel) in systems.items()
     }
     times = measure(prepared, rounds)
-    cuda = device.startswith("cuda")
-    where = torch.cuda.get_device_name(device) if cuda else f"the CPU, {torch.get_num_threads()} threads"
-    typer.echo(f"{seconds:g} s of audio, {rounds} interleaved rounds on {where}")
+    typer.echo(f"{seconds:g} s of audio, {rounds} interleaved rounds on {describe_device(device)}")
     typer.echo(f"{'generator':24}{'rate':>7}{'real-time factor':>18}{'to HiFi-GAN':>13}{'GFLOPs/s of audio':>19}")
     for name, (generator, mel) in systems.items():
         factors = [taken / audio_seconds(mel, seconds) for taken in times[name]]
@@ -87,6 +85,14 @@ def prepare(generator: nn.Module, mel: MelConfig, seconds: float, device: str) -
         return wav
 
     return synthesise
+
+
+def describe_device(device: str) -> str:
+    """Return in words what a device is: the GPU's name, or the CPU with the number of threads."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"the CPU, {threads} thread{'s' * (threads != 1)}"
 
 
 def measure(systems: dict[str, Callable[[], torch.Tensor]], rounds: int) -> dict[str, list[float]]:

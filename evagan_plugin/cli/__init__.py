@@ -8,6 +8,7 @@ import sys
 import typer
 
 from evagan_plugin.cli import listen
+from evagan_plugin.cli.compare import compare
 from evagan_plugin.cli.convert import convert
 from evagan_plugin.cli.doctor import doctor
 from evagan_plugin.cli.format import format_
@@ -38,6 +39,7 @@ app.command()(synth)
 app.command()(convert)
 app.command()(pack)
 app.command()(score)
+app.command()(compare)
 app.command()(plot)
 app.add_typer(listen.app, name="listen")
 

@@ -50,7 +50,7 @@ def write_scores(scores: Scores, folder: str | Path) -> list[Path]:
         "scores.md": render_markdown(scores),
         "scores.json": json.dumps(as_dict(scores), indent=2, ensure_ascii=False) + "\n",
         "scores.csv": _means_csv(scores),
-        "utterances.csv": _utterances_csv(scores),
+        "utterances.csv": utterances_csv(scores),
     }
     for name, text in texts.items():
         write_text(folder / name, text)
@@ -179,7 +179,8 @@ def _means_csv(scores: Scores) -> str:
     return _csv(rows)
 
 
-def _utterances_csv(scores: Scores) -> str:
+def utterances_csv(scores: Scores) -> str:
+    """Return the figures of every utterance and system as CSV, what was left out included."""
     rows = [["utt_id", "system", "category", *(metric.name for metric in scores.metrics), "not_scored", "notes"]]
     for score in scores.utterances:
         values = [

@@ -1,7 +1,5 @@
-"""Listening tests made of synthetic audio, servers as processes of their own, and a real browser."""
+"""Listening tests made of synthetic audio, and servers as processes of their own."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -69,70 +67,3 @@ def serve() -> Iterator[Callable[..., Server]]:
     yield start
     for server in started:
         server.stop()
-
-
-def find_program(*names: str) -> str | None:
-    return next((found for name in names if (found := shutil.which(name))), None)
-
-
-LISTEN_IN = """
-// Every sound on its way to the loudspeaker is written down: the test then knows what was heard.
-const connect = AudioNode.prototype.connect;
-window.heard = { peak: 0, contexts: new Set(), blocks: [] };
-function recorderOf(context) {
-  if (!context.recorder) {
-    context.recorder = context.createScriptProcessor(8192, 1, 1);
-    context.recorder.onaudioprocess = ({ inputBuffer }) => {
-      const block = Float32Array.from(inputBuffer.getChannelData(0));
-      window.heard.blocks.push(...block);
-      window.heard.peak = Math.max(window.heard.peak, ...block.map(Math.abs));
-    };
-    window.heard.contexts.add(context);
-    connect.call(context.recorder, context.destination);
-  }
-  return context.recorder;
-}
-AudioNode.prototype.connect = function (target, ...rest) {
-  if (target === this.context.destination && !(this.context instanceof OfflineAudioContext)) {
-    connect.call(this, recorderOf(this.context));
-  }
-  return connect.call(this, target, ...rest);
-};
-"""
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Callable[..., object]]:
-    """Open headless Chromium of a given size; skip where there is none."""
-    program = os.environ.get("EVAGAN_TEST_CHROMIUM") or find_program("chromium", "chromium-browser", "google-chrome")
-    driver_program = find_program("chromedriver")
-    if not program or not driver_program:
-        pytest.skip("no Chromium with chromedriver: install both (Debian: apt install chromium chromium-driver)")
-    from selenium import webdriver
-
-    opened = []
-
-    def open_browser(width: int = 1100, height: int = 900, dark: bool = False, language: str = "en") -> object:
-        options = webdriver.ChromeOptions()
-        options.binary_location = program
-        profile = tmp_path / f"chromium{len(opened)}"
-        arguments = (
-            "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-            f"--disable-component-update --disable-sync --user-data-dir={profile} --lang={language}"
-        )
-        for argument in arguments.split():
-            options.add_argument(argument)
-        options.add_experimental_option("prefs", {"intl.accept_languages": language})
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_program))
-        opened.append(driver)
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        scheme = {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]}
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
-        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": LISTEN_IN})
-        return driver
-
-    yield open_browser
-    for driver in opened:
-        driver.quit()

@@ -1,68 +1,21 @@
 """Somebody at the keyboard: goes through a session in a real browser, as a rater would."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 from importlib.resources import files
-from pathlib import Path
 
-from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.by import By
+from page_robot import PageRobot
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
-
-PATIENCE_SECONDS = 20
 
 
-class Robot:
-    """Presses keys and reads the page; never clicks, never calls the page's own code."""
+class Robot(PageRobot):
+    """Knows the pages of a listening test."""
 
     def __init__(self, driver, name: str, words: str = "en") -> None:
-        self.driver = driver
-        self.name = name
+        super().__init__(driver, name)
         pages = files("evagan_plugin.listening") / "pages"
         self.words = json.loads((pages / f"texts.{words}.json").read_text(encoding="utf-8"))
-
-    def press(self, *keys: str) -> None:
-        ActionChains(self.driver).send_keys(*keys).perform()
-
-    def wait(self, condition: Callable[[], object], what: str) -> object:
-        def met(_: object) -> object:
-            return condition()
-
-        notice = self.text("#notice")
-        return WebDriverWait(self.driver, PATIENCE_SECONDS, 0.05).until(met, f"waited for {what}; notice: {notice}")
-
-    def find(self, selector: str) -> list:
-        return self.driver.find_elements(By.CSS_SELECTOR, selector)
-
-    def text(self, selector: str) -> str:
-        return self.driver.execute_script("return document.querySelector(arguments[0])?.textContent ?? ''", selector)
-
-    def script(self, code: str) -> object:
-        return self.driver.execute_script(code)
-
-    def focused(self) -> list[str]:
-        """Id, text and value of the control that has the focus; empty while it is on no control."""
-        return self.script(
-            "const e = document.activeElement;"
-            "return e.matches('button, input, select') ? [e.id, e.textContent, e.value] : []"
-        )
-
-    def tab_to(self, words: str) -> None:
-        """Move the focus by the Tab key to the control with this text, id or value."""
-        for _ in range(40):
-            if words in self.focused():
-                return
-            self.press(Keys.TAB)
-        raise AssertionError(f"the Tab key does not reach '{words}'")
-
-    def picture(self, page: str) -> None:
-        """Keep a picture of the page if EVAGAN_TEST_PICTURES names a folder for them."""
-        if folder := os.environ.get("EVAGAN_TEST_PICTURES"):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            self.driver.save_screenshot(str(Path(folder) / f"{self.name}-{page}.png"))
 
     def heading(self) -> str:
         return self.text("#stage h1")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from listening_bench import RATE, Made, Server
+from page_robot import check_switches
 from rater_robot import Robot
 from selenium.webdriver.common.keys import Keys
 
@@ -117,7 +118,7 @@ def test_ab_switches_at_the_same_position_without_a_gap(tmp_path, serve, browser
         assert robot.find(f".track[data-slot={letter.upper()}].sounding")
     robot.wait(lambda: not robot.find(".sounding"), "the end")
     time.sleep(0.6)
-    check_switches(np.array(robot.script("return window.heard.blocks")), chirp)
+    check_switches(np.array(robot.script("return window.heard.blocks")), chirp, RATE)
     assert robot.script("return document.querySelector('fieldset').disabled"), "B was not heard for its whole length"
     for letter in "ba":
         robot.press(letter)
@@ -130,21 +131,6 @@ def test_ab_switches_at_the_same_position_without_a_gap(tmp_path, serve, browser
     robot.wait(lambda: robot.next_page() == "done", "the vote to be stored")
     with made.store as store:
         assert [(vote["slot"], vote["score"]) for vote in store.votes()] == [("A", 0), ("B", 1)]
-
-
-def check_switches(recorded: np.ndarray, chirp: np.ndarray) -> None:
-    """The recording is the chirp from its beginning to its end, at the level of one sample or the other."""
-    begin = int(np.argmax(np.correlate(recorded, chirp[:RATE], mode="valid")))
-    heard = recorded[begin : begin + len(chirp)]
-    # Over 10 ms, longer than a switch takes, the chirp itself tells its level; what is not the chirp is left over.
-    frames = len(chirp) // 160
-    pieces, model = heard[: frames * 160].reshape(frames, 160), chirp[: frames * 160].reshape(frames, 160)
-    levels = (pieces * model).sum(axis=1) / np.square(model).sum(axis=1)
-    rest = np.sqrt(np.square(pieces - levels[:, None] * model).mean(axis=1))
-    settled = np.where(levels > 0.2, 0.3, 0.1)
-    assert np.mean(np.abs(levels - settled) < 0.005) > 0.97, "there is a gap"
-    assert np.mean(rest < 0.02 * settled) > 0.97, "the position jumped"
-    assert np.count_nonzero(np.diff(settled)) == 2
 
 
 def test_mushra_by_keyboard(make_test, serve, browser):
@@ -225,10 +211,8 @@ def sound_moves(robot: Robot) -> None:
 
 
 def no_complaints(robot: Robot) -> bool:
-    """No error in the console (a blocked resource would be one), and nothing asked of another host."""
-    errors = [line for line in robot.driver.get_log("browser") if line["level"] == "SEVERE"]
-    messages = [json.loads(entry["message"])["message"] for entry in robot.driver.get_log("performance")]
-    urls = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    """No error in the console, and nothing asked of another host."""
+    urls = robot.requests()
     foreign = [url for url in urls if not url.startswith(("http://127.0.0.1:", "data:", "chrome://", "blob:"))]
-    assert (errors, foreign) == ([], [])
+    assert (robot.errors(), foreign) == ([], [])
     return len(urls) > 10

@@ -27,7 +27,8 @@ async function begin() {
   standing = session;
   await loadTexts(session.started ? session.language : preferredLanguage(session.language));
   document.title = session.title;
-  player = new Player(api, session.sample_rate);
+  const fetchBytes = async (id) => (await api.call(`/api/audio/${id}`)).arrayBuffer();
+  player = new Player(fetchBytes, session.sample_rate);
   const late = await api.flush(waiting);
   if (late) standing = late;
   notice("");

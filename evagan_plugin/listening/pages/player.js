@@ -4,8 +4,9 @@ const SWITCH_SECONDS = 0.008; // Long enough not to click, short enough to be he
 const LEAD_SECONDS = 0.03; // Time to have all sources ready before they start together.
 
 export class Player {
-  constructor(api, sampleRate) {
-    this.api = api;
+  /** `fetchBytes(id)` resolves to the file of a sample as an ArrayBuffer. */
+  constructor(fetchBytes, sampleRate) {
+    this.fetchBytes = fetchBytes;
     this.sampleRate = sampleRate;
     this.context = null;
     this.buffers = new Map();
@@ -31,8 +32,7 @@ export class Player {
   }
 
   async fetchBuffer(id) {
-    const answer = await this.api.call(`/api/audio/${id}`);
-    const bytes = await answer.arrayBuffer();
+    const bytes = await this.fetchBytes(id);
     // An offline context decodes without a click of the user and at the rate of the test.
     return new OfflineAudioContext(1, 1, this.sampleRate).decodeAudioData(bytes);
   }
