@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 import yaml
+from peers import VOCOS, write_vocos
 from torch import nn
 
 from evagan_plugin.cli import main
@@ -34,29 +35,12 @@ BIGVGAN = {
     "fmin": 0,
     "fmax": None,
 }
-SIZES = {"n_fft": 1024, "hop_length": 256, "padding": "center"}
-VOCOS = {
-    "feature_extractor": {
-        "class_path": "vocos.feature_extractors.MelSpectrogramFeatures",
-        "init_args": SIZES | {"sample_rate": 24000, "n_mels": 100},
-    },
-    "backbone": {
-        "class_path": "vocos.models.VocosBackbone",
-        "init_args": {"input_channels": 100, "dim": 16, "intermediate_dim": 32, "num_layers": 2},
-    },
-    "head": {"class_path": "vocos.heads.ISTFTHead", "init_args": SIZES | {"dim": 16}},
-}
 
 
 @pytest.fixture
 def vocos(tmp_path: Path) -> nn.Module:
     """A small Vocos; its files lie under ``tmp_path``."""
-    package = pytest.importorskip("vocos", reason="the extra 'vocos' is not installed")
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(VOCOS))
-    torch.manual_seed(0)
-    model = package.Vocos.from_hparams(tmp_path / "config.yaml").eval()
-    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
-    return model
+    return write_vocos(tmp_path)
 
 
 @pytest.fixture

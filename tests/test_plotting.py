@@ -8,7 +8,16 @@ import soundfile
 from matplotlib.figure import Figure
 
 from evagan_plugin.errors import EvaganError, UsageError
-from evagan_plugin.plotting import BANDS, RANGE_DB, mel_figure, plot_systems, save_figure
+from evagan_plugin.plotting import (
+    BANDS,
+    DIFFERENCE_DB,
+    RANGE_DB,
+    difference_figure,
+    loudest_level,
+    mel_figure,
+    plot_systems,
+    save_figure,
+)
 
 SAMPLE_RATE = 44100
 
@@ -109,3 +118,27 @@ def test_a_missing_matplotlib_names_every_extra_that_brings_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(EvaganError, match=r"evagan-plugin\[score\]' \(listen or espnet brings it too\)"):
         mel_figure({"a": {"reference": tone(440)}}, SAMPLE_RATE)
+
+
+def test_a_difference_picture_has_one_scale_and_shows_what_is_too_loud_and_too_soft():
+    reference, system = tone(440), tone(440, 0.05) + tone(8000, 0.5)
+    loudest = loudest_level([reference, system], SAMPLE_RATE)
+    figure = difference_figure("a", reference, system, "eva_gan", SAMPLE_RATE, loudest)
+    left, middle, right = panels(figure)[:3]
+    assert [axes.get_title() for axes in (left, middle)] == ["reference", "eva_gan"]
+    assert left.images[0].get_clim() == middle.images[0].get_clim() == (-RANGE_DB, 0.0)
+    assert right.images[0].get_clim() == (-DIFFERENCE_DB, DIFFERENCE_DB)
+    assert {axes.images[0].get_array().shape[0] for axes in (left, middle, right)} == {BANDS}
+    assert {(axes.get_ylim(), axes.get_xlim()) for axes in (left, middle, right)} == {((0.0, BANDS), (0.0, 0.5))}
+    difference = right.images[0].get_array().mean(axis=1)
+    assert difference.min() == pytest.approx(-20.0, abs=0.5), "a tenth of the amplitude is 20 dB too soft"
+    assert difference.max() > 40, "the second tone is not in the reference"
+    ticks = [label.get_text() for label in left.get_yticklabels()]
+    assert ticks[-1] == "22.05"
+    assert int(difference.argmax()) == pytest.approx(left.get_yticks()[ticks.index("8")] - 0.5, abs=1.0)
+
+
+def test_below_the_range_nothing_differs():
+    quiet, quieter = tone(440, 1e-6), tone(880, 1e-7)
+    figure = difference_figure("a", quiet, quieter, "eva_gan", SAMPLE_RATE, loudest_level([tone(440)], SAMPLE_RATE))
+    assert not np.any(panels(figure)[2].images[0].get_array())

@@ -17,7 +17,7 @@ from evagan_plugin.files import write_text
 from evagan_plugin.metrics.catalogue import select_metrics
 from evagan_plugin.metrics.report import as_dict, detail_blocks, headline, utterances_csv
 from evagan_plugin.metrics.scoring import Scores, score_systems
-from evagan_plugin.metrics.sources import Item, common_sample_rate, match
+from evagan_plugin.metrics.sources import Item, common_sample_rate, match, read_categories
 from evagan_plugin.metrics.tables import Table
 
 
@@ -98,7 +98,7 @@ def compare_systems(
         raise UsageError("no system to compare")
     metrics = select_metrics(options.metrics, options.periodicity)
     ranking = choose_ranking(metrics, systems, options.worst_by, options.worst_of)
-    items, _ = match(reference, systems)
+    items, _ = match(reference, systems, read_categories(options.manifest) if options.manifest else None)
     sample_rate = common_sample_rate(items)
     protocol = find_protocol(options.protocol, sample_rate) if options.protocol else None
     vocoders = open_models(options.models, systems, options.device)
