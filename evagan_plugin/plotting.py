@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 BANDS = 128
 RANGE_DB = 80.0
 """From the loudest point of the picture down to the darkest colour."""
+LEVEL_COLOURS, DIFFERENCE_COLOURS = "magma", "RdBu_r"
+"""Colour maps of matplotlib."""
 DIFFERENCE_DB = 40.0
 """Either way, from no difference to the strongest colour."""
 TICKS_HZ = (500, 1000, 2000, 4000, 8000, 16000)
@@ -138,7 +140,7 @@ def difference_figure(
     for panel, picture in zip(panels, levels, strict=False):
         image = _draw(panel, picture, seconds, loudest)
     difference = _draw(panels[2], levels[1] - levels[0], seconds, 0.0)
-    difference.set(cmap="RdBu_r", clim=(-DIFFERENCE_DB, DIFFERENCE_DB))
+    difference.set(cmap=DIFFERENCE_COLOURS, clim=(-DIFFERENCE_DB, DIFFERENCE_DB))
     for panel, title in zip(
         panels, ("reference", _short(name), "difference: too loud red, too soft blue"), strict=True
     ):
@@ -189,7 +191,7 @@ def _draw(panel: "Axes", picture: np.ndarray, seconds: float, loudest: float) ->
         picture - loudest,
         origin="lower",
         aspect="auto",
-        cmap="magma",
+        cmap=LEVEL_COLOURS,
         vmin=-RANGE_DB,
         vmax=0.0,
         extent=(0.0, seconds, 0.0, BANDS),

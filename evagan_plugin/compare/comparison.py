@@ -11,7 +11,7 @@ from evagan_plugin.compare.models import Costs, measure_costs, open_models
 from evagan_plugin.compare.page import render_page
 from evagan_plugin.compare.published import Protocol, find_protocol
 from evagan_plugin.compare.table import comparison_of_systems, latex
-from evagan_plugin.compare.worst import Ranking, choose_ranking
+from evagan_plugin.compare.worst import REFERENCE, Ranking, choose_ranking
 from evagan_plugin.errors import UsageError
 from evagan_plugin.files import write_text
 from evagan_plugin.metrics.catalogue import select_metrics
@@ -96,6 +96,8 @@ def compare_systems(
     options = options or CompareOptions()
     if not systems:
         raise UsageError("no system to compare")
+    if REFERENCE in systems:
+        raise UsageError(f"'{REFERENCE}' is the name of the reference itself: give the system another, as in NAME=PATH")
     metrics = select_metrics(options.metrics, options.periodicity)
     ranking = choose_ranking(metrics, systems, options.worst_by, options.worst_of)
     items, _ = match(reference, systems, read_categories(options.manifest) if options.manifest else None)

@@ -10,7 +10,7 @@ import numpy as np
 
 from evagan_plugin.audio import save_audio
 from evagan_plugin.compare.pictures import category_charts, spectrograms
-from evagan_plugin.compare.worst import LONGEST_SECONDS, Utterance, worst_utterances
+from evagan_plugin.compare.worst import LONGEST_SECONDS, REFERENCE, Utterance, worst_utterances
 from evagan_plugin.errors import require
 from evagan_plugin.metrics.report import COMPARISON_NOTE, comparable, headline, remarks
 from evagan_plugin.metrics.tables import comparison_table, number, systems_table
@@ -51,7 +51,7 @@ def render_page(comparison: "Comparison") -> str:
         differences=comparison_table(scores) if comparable(scores) else None,
         comparison_note=COMPARISON_NOTE,
         remarks=remarks(scores),
-        sounds=["reference", *systems],
+        sounds=[REFERENCE, *systems],
         utterances=[_card(utterance, scores.sample_rate) for utterance in track(worst, "report")],
         longest_seconds=LONGEST_SECONDS,
     )

@@ -4,16 +4,24 @@ import base64
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evagan_plugin.compare.worst import Utterance
+from evagan_plugin.compare.worst import REFERENCE, Utterance
 from evagan_plugin.metrics.base import Metric
 from evagan_plugin.metrics.scoring import Scores
 from evagan_plugin.metrics.tables import ARROW, number
 from evagan_plugin.metrics.utterance import GROUND_TRUTH
-from evagan_plugin.plotting import RANGE_DB, difference_figure, loudest_level, new_figure
+from evagan_plugin.plotting import (
+    DIFFERENCE_COLOURS,
+    LEVEL_COLOURS,
+    RANGE_DB,
+    difference_figure,
+    loudest_level,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,10 +52,12 @@ def category_charts(scores: Scores) -> Iterator[Picture]:
 def spectrograms(utterance: Utterance, sample_rate: int) -> dict[str, Picture]:
     """Return a picture by system: reference, system and difference, all systems on one scale."""
     loudest = loudest_level(utterance.waves.values(), sample_rate)
-    reference, *systems = utterance.waves.items()
+    reference = utterance.waves[REFERENCE]
     pictures = {}
-    for name, wav in systems:
-        figure = difference_figure(utterance.utt_id, reference[1], wav, name, sample_rate, loudest)
+    for name, wav in utterance.waves.items():
+        if name == REFERENCE:
+            continue
+        figure = difference_figure(utterance.utt_id, reference, wav, name, sample_rate, loudest)
         words = (
             f"Mel spectrograms of {utterance.utt_id}, 0 to {sample_rate / 2000:g} kHz: reference, {name}, and their "
             f"difference; levels from {RANGE_DB:g} dB below the loudest point of all systems."
@@ -90,14 +100,27 @@ def _svg(figure: "Figure") -> str:
 
 
 def _png(figure: "Figure") -> str:
-    from PIL import Image  # matplotlib needs it, too
+    from PIL import Image  # matplotlib brings it
 
     figure.set_dpi(DPI)
     figure.canvas.draw()
+    pixels = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(_palette())
     stream = io.BytesIO()
-    # 256 colours are more than the eye tells apart here, and half the size.
-    Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3]).quantize(256).save(stream, "PNG")
+    # A third of the size of true colours, which the eye does not tell apart here.
+    pixels.quantize(palette=palette, dither=Image.Dither.NONE).save(stream, "PNG")
     return _data_uri(stream, "png")
+
+
+@cache
+def _palette() -> bytes:
+    """Return the colours of spectrograms, 256 times red, green and blue: both colour maps, and greys for the text."""
+    from matplotlib import colormaps
+
+    maps = [colormaps[name](np.linspace(0, 1, 120))[:, :3] for name in (LEVEL_COLOURS, DIFFERENCE_COLOURS)]
+    greys = np.repeat(np.linspace(0, 1, 16)[:, None], 3, axis=1)
+    return (255 * np.concatenate([*maps, greys])).round().astype(np.uint8).tobytes()
 
 
 def _data_uri(stream: io.BytesIO, kind: str) -> str:

@@ -9,7 +9,7 @@ from evagan_plugin.metrics.scoring import Scores
 from evagan_plugin.metrics.tables import Cell, Column, Table, systems_table
 from evagan_plugin.metrics.utterance import GROUND_TRUTH
 
-COST_COLUMNS = (Column("parameters (M)"), Column("GFLOPs per second"), Column("real-time factor", "lower"))
+COST_COLUMNS = (Column("parameters (M)"), Column("GFLOPs/s of audio"), Column("real-time factor", "lower"))
 LATEX_ARROW = {"lower": r" $\downarrow$", "higher": r" $\uparrow$"}
 LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -74,9 +74,10 @@ def escape_latex(text: str) -> str:
 
 def _latex_cell(cell: Cell) -> str:
     text = escape_latex(cell.text)
+    if text.startswith(("[", "*")):  # behind the line break before it, LaTeX would read an option
+        text = f"{{{text[0]}}}{text[1:]}"
     if cell.best:
         text = rf"\textbf{{{text}}}"
-    # A cell may not begin with a bracket: after \\ it would be read as an option.
     return rf"{text} {{\scriptsize {escape_latex(cell.detail)}}}" if cell.detail else text
 
 
@@ -85,6 +86,6 @@ def _cost_cells(cost: Cost | None) -> tuple[Cell, ...]:
         return (Cell(), Cell(), Cell())
     return (
         Cell(f"{cost.parameters / 1e6:.2f}"),
-        Cell(f"{cost.gflops_per_second:.1f}"),
+        Cell(f"{cost.gflops_per_second:.3g}"),
         Cell(f"{cost.real_time_factor:.3g}", value=cost.real_time_factor),
     )

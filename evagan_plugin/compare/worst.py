@@ -18,6 +18,8 @@ COUNT = 10
 LONGEST_SECONDS = 10.0
 """So much of each, from its beginning: with :data:`COUNT` it bounds the size of a report."""
 DEFAULT_METRIC = "m_stft"
+REFERENCE = "reference"
+"""Name of the reference among the sounds of an utterance."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Utterance:
     values: dict[str, float]
     """The ranking metric by system, of those that were scored."""
     waves: dict[str, np.ndarray]
-    """Equally long samples ``(T,)`` by name: ``reference`` and the systems whose audio can be used."""
+    """Equally long samples ``(T,)`` by name: :data:`REFERENCE` first, then the systems whose audio can be used."""
     whole_seconds: float
     """Length before it was cut to :data:`LONGEST_SECONDS`."""
 
@@ -84,7 +86,7 @@ def worst_utterances(scores: Scores, items: Sequence[Item], ranking: Ranking) ->
 
 def _load(item: Item, values: dict[str, float], broken: set[str], sample_rate: int) -> Utterance:
     usable: Mapping[str, Path] = {name: path for name, path in item.hypotheses.items() if name not in broken}
-    paths = {"reference": item.reference, **usable}
+    paths = {REFERENCE: item.reference, **usable}
     waves = {name: downmix(load_audio(path)[0]) for name, path in paths.items()}
     # Systems may differ from the reference by less than a hop.
     whole = min(wav.size for wav in waves.values())

@@ -54,7 +54,10 @@ def test_rows_of_latex_have_the_cells_of_its_head():
 def test_latex_compiles(tmp_path):
     if not shutil.which("pdflatex"):
         pytest.skip("no pdflatex")
-    hard = Table((Column(r"sys_tem & \x"), Column("M-STFT", "lower")), ((Cell("a|b~^<>#{}%$"), Cell("1", "[0, 2]")),))
+    hard = Table(
+        (Column(r"sys_tem & \x"), Column("M-STFT", "lower")),
+        ((Cell("a|b~^<>#{}%$"), Cell("1", "[0, 2]")), (Cell("[x]*"), Cell("2"))),
+    )
     body = latex(mark_best(hard)) + latex(PROTOCOLS["libritts"].table(), PROTOCOLS["libritts"].title)
     document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
     (tmp_path / "table.tex").write_text(document)
