@@ -66,9 +66,10 @@ class PageRobot:
         return [line for line in self.driver.get_log("browser") if line["level"] == "SEVERE"]
 
     def requests(self) -> list[str]:
-        """What was asked for, from the network or a disk or the page itself, since the last call."""
+        """What was asked for from the network or a disk; the browser's own pages, such as a new tab, are left out."""
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+        urls = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+        return [url for url in urls if not url.startswith(("data:", "blob:", "chrome://", "chrome-untrusted://"))]
 
 
 def check_switches(recorded: np.ndarray, chirp: np.ndarray, rate: int) -> None:
