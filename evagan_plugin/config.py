@@ -44,6 +44,7 @@ __all__ = [
     "list_presets",
     "load_config",
     "load_preset",
+    "merge_settings",
     "read_yaml",
 ]
 
@@ -138,14 +139,17 @@ def _with_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
         return settings
     if name not in list_presets():
         raise ConfigError(f"unknown preset {name!r}: {nearest(str(name), list_presets())}")
-    return _merge(_with_preset(yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))), settings)
+    return merge_settings(
+        _with_preset(yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))), settings
+    )
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merge_settings(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with what ``over`` says in the place of the same fields, mapping by mapping."""
     merged = dict(base)
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if both else value
+        merged[key] = merge_settings(merged[key], value) if both else value
     return merged
 
 

@@ -1,5 +1,7 @@
-"""What a generator costs and sees: parameters, operations, receptive field."""
+"""What a generator costs and sees: parameters, operations, receptive field; and what a process has taken."""
 
+import resource
+import sys
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from evagan_plugin.generator import EVAGANGenerator
 from evagan_plugin.schema import GeneratorConfig, MelConfig, VocoderConfig
+
+PEAK_RSS = "peak_rss_GB"
+"""What :func:`peak_rss` is called in training logs (2**30 bytes), beside ESPnet's ``gpu_max_cached_mem_GB``."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,12 @@ def gflops_per_second(generator: nn.Module, mel: MelConfig) -> float:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         generator(features)
     return counter.get_total_flops() / (frames * mel.hop_length / mel.sample_rate) / 1e9
+
+
+def peak_rss() -> int:
+    """Return the most memory (bytes) that this process has had resident so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def receptive_field(config: GeneratorConfig) -> int:

@@ -112,6 +112,8 @@ class DataDir:
     utt2dur: dict[str, str] = field(default_factory=dict)
     """Seconds, as written in the file."""
     utt2num_samples: dict[str, str] = field(default_factory=dict)
+    category: dict[str, str] = field(default_factory=dict)
+    """``utt2category``: what is to be heard, e.g. ``speech`` or ``drums``; scores are told by it."""
 
     @property
     def utterances(self) -> list[str]:
@@ -190,6 +192,7 @@ _OPTIONAL_TABLES = {
     "feats": "feats.scp",
     "utt2dur": "utt2dur",
     "utt2num_samples": "utt2num_samples",
+    "category": "utt2category",
 }
 
 

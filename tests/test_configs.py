@@ -3,14 +3,15 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+from evagan_plugin.config import merge_settings
+
 EGS = Path(__file__).resolve().parents[1] / "egs"
-CONFIGS = sorted(
-    path.relative_to(EGS).as_posix()
-    for path in EGS.glob("*/voc1/conf/**/*.yaml")
-    if "vocoder" in yaml.safe_load(path.read_text(encoding="utf-8"))
-)
+CONFIGS = sorted(path.relative_to(EGS).as_posix() for path in EGS.glob("*/voc1/conf/train_*.yaml"))
+TUNINGS = sorted(path.relative_to(EGS).as_posix() for path in EGS.glob("*/voc1/conf/tuning/**/*.yaml"))
+ABLATION_BASES = ("eva_gan_tiny_16k", "eva_gan_base_44k")
 
 
 def test_there_are_configs():
@@ -19,9 +20,28 @@ def test_there_are_configs():
 
 @pytest.mark.parametrize("path", CONFIGS)
 def test_a_shipped_config_builds(path, tmp_path):
-    task = pytest.importorskip("evagan_plugin.espnet.task", reason="the extra `espnet` brings ESPnet").VocoderTask
-    arguments = task.get_parser().parse_args(["--config", str(EGS / path), "--output_dir", str(tmp_path)])
-    unknown = yaml.safe_load((EGS / path).read_text(encoding="utf-8")).keys() - vars(arguments).keys()
-    assert not unknown, f"the task has no option {unknown}"
-    model = task.build_model(arguments)
+    model = build(EGS / path, tmp_path)
     assert sum(p.numel() for p in model.gan.generator.parameters()) > 100_000
+
+
+@pytest.mark.parametrize("base", ABLATION_BASES)
+@pytest.mark.parametrize("path", TUNINGS)
+def test_a_tuning_config_changes_its_base_and_builds(path, base, tmp_path):
+    """Differences in ``conf/tuning`` fit both bases of the ablations; those in ``conf/tuning/BASE`` that base."""
+    folder = (EGS / path).parent
+    if folder.name not in ("tuning", base):
+        pytest.skip(f"for {folder.name} only")
+    conf = next(parent for parent in folder.parents if parent.name == "conf")
+    settings = yaml.safe_load((conf / f"train_{base}.yaml").read_text(encoding="utf-8"))
+    layered = tmp_path / "train.yaml"
+    layered.write_text(yaml.safe_dump(merge_settings(settings, yaml.safe_load((EGS / path).read_text()))))
+    with torch.device("meta"):
+        assert build(layered, tmp_path).gan.config != build(conf / f"train_{base}.yaml", tmp_path).gan.config
+
+
+def build(config, folder):
+    task = pytest.importorskip("evagan_plugin.espnet.task", reason="the extra `espnet` brings ESPnet").VocoderTask
+    arguments = task.get_parser().parse_args(["--config", str(config), "--output_dir", str(folder)])
+    unknown = yaml.safe_load(config.read_text(encoding="utf-8")).keys() - vars(arguments).keys()
+    assert not unknown, f"the task has no option {unknown}"
+    return task.build_model(arguments)

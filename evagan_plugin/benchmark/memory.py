@@ -1,7 +1,6 @@
 """What a generator turn keeps for its backward pass, by kind of activation: bytes, peak and time, side by side."""
 
 import multiprocessing
-import resource
 import statistics
 import time
 from typing import Annotated, NamedTuple
@@ -13,6 +12,7 @@ from torch.nn.utils import parametrize
 
 from evagan_plugin.config import build_config
 from evagan_plugin.gan import GANVocoder
+from evagan_plugin.inspection import peak_rss
 from evagan_plugin.progress import track
 
 VARIANTS = {
@@ -69,9 +69,9 @@ def measure_memory(preset: str, variant: str, frames: int, batch: int, device: s
     cuda = device.startswith("cuda")
     if cuda:
         torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_allocated(device) if cuda else _peak_rss()
+    before = torch.cuda.memory_allocated(device) if cuda else peak_rss()
     gan.generator_turn(wav).loss.backward()
-    after = torch.cuda.max_memory_allocated(device) if cuda else _peak_rss()
+    after = torch.cuda.max_memory_allocated(device) if cuda else peak_rss()
     gan.zero_grad(set_to_none=True)
     return Usage(saved_bytes(gan, wav), after - before)
 
@@ -126,10 +126,6 @@ def _prepare(preset: str, variant: str, frames: int, batch: int, device: str) ->
     )
     gan = GANVocoder(config).to(device).train()
     return gan, 0.1 * torch.randn(batch, 1, frames * config.mel.hop_length, device=device)
-
-
-def _peak_rss() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _device_name(device: str) -> str:

@@ -11,11 +11,12 @@ from espnet2.schedulers.abs_scheduler import AbsScheduler
 from espnet2.torch_utils.device_funcs import to_device
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.gan_trainer import GANTrainer, GANTrainerOptions
-from espnet2.train.reporter import Reporter, SubReporter
+from espnet2.train.reporter import Reporter, SubReporter, to_reported_value
 from torch.utils.data import DataLoader
 
 from evagan_plugin.espnet.listening import ListeningLoop
 from evagan_plugin.files import atomic_path
+from evagan_plugin.inspection import PEAK_RSS, peak_rss
 from evagan_plugin.plotting import mel_figure
 
 
@@ -48,7 +49,7 @@ class VocoderTrainer(GANTrainer):
         options: VocoderTrainerOptions,
         distributed_option: DistributedOption,
     ) -> bool:
-        """Train for an epoch, as ``GANTrainer``; the listening test learns how many steps were taken so far."""
+        """Train for an epoch, as ``GANTrainer``; memory is noted, and for the listening test the steps taken so far."""
         all_steps_are_invalid = super().train_one_epoch(
             model=model,
             iterator=iterator,
@@ -60,6 +61,8 @@ class VocoderTrainer(GANTrainer):
             options=options,
             distributed_option=distributed_option,
         )
+        # One value for all steps: to register it would count as a step.
+        reporter.stats[PEAK_RSS] = [to_reported_value(peak_rss() / 2**30)] * reporter.count
         if options.listening is not None:
             options.listening.steps = reporter.get_total_count()
         return all_steps_are_invalid

@@ -24,6 +24,7 @@ feats_type=""      # Train from feats.scp beside wav.scp, of this ESPnet type (n
 
 # Training
 train_config=conf/train_eva_gan.yaml # Training config.
+tuning=""                            # Config that states differences (conf/tuning/NAME.yaml), laid over train_config.
 train_args=""                        # Further options for the training, quoted as in a shell, e.g. "--max_epoch 10".
 train_threads=2                      # CPU threads of the training.
 tag=""                               # Name of the experiment; that of the config if empty.
@@ -31,6 +32,7 @@ tag=""                               # Name of the experiment; that of the confi
 # Judging
 inference_model=valid.mel.best.pth # Checkpoint of the experiment to synthesise with.
 score_metrics=fast                 # Metrics of stage 5, see `evagan score --help`.
+controls=true                      # Also judge the same model untrained, and the reference itself.
 compare_exps=""                    # Other experiments (directories) for the same table, separated by spaces.
 listen_opts=""                     # Options for `evagan listen create`, quoted as in a shell.
 
@@ -103,13 +105,18 @@ list_systems() {
 
 [ "${stage}" -le "${stop_stage}" ] || usage "--stage ${stage} is greater than --stop_stage ${stop_stage}"
 [ -s "${train_config}" ] || usage "there is no ${train_config}; --train_config names the training config"
-tag=${tag:-$(basename "${train_config}" .yaml)}
+[ -z "${tuning}" ] || [ -s "${tuning}" ] || usage "there is no ${tuning}; --tuning names a config of differences"
+tag=${tag:-$(basename "${train_config}" .yaml)${tuning:+_$(basename "${tuning}" .yaml)}}
 tag=${tag#train_}
 exp=${expdir}/voc_${tag}
 device=cpu
 [ "${ngpu}" -eq 0 ] || device=cuda
 read -ra tests <<<"${test_sets}"
 read -ra others <<<"${compare_exps}"
+if [ -n "${tuning}" ]; then
+    python utils/layer_config.py "${train_config}" "${tuning}" "${exp}/train.yaml"
+    train_config=${exp}/train.yaml
+fi
 data_options=() more_train_options=() listen_options=()
 eval "data_options=(${local_data_opts}) more_train_options=(${train_args}) listen_options=(${listen_opts})"
 
@@ -167,20 +174,30 @@ stage_4() {
     for set in "${tests[@]}"; do
         need "${dumpdir}/${set}/wav.scp" 2
         synthesise "${exp}/synth/${set}" "${dumpdir}/${set}/wav.scp" "${model}"
-        synthesise "${exp}/untrained/${set}" "${dumpdir}/${set}/wav.scp" "${model}" --untrained
+        [ "${controls}" = false ] ||
+            synthesise "${exp}/untrained/${set}" "${dumpdir}/${set}/wav.scp" "${model}" --untrained
     done
 }
 
 stage_5() {
-    local set out systems
+    local set out systems score_options
     say "stage 5: scoring"
     rm -f "${exp}/RESULTS.md.part"
     for set in "${tests[@]}"; do
         list_systems "${set}"
-        systems+=("untrained=${exp}/untrained/${set}")
         out=${exp}/scores/${set}
-        "${score_cmd[@]}" "${out}/log/score.log" evagan score "${dumpdir}/${set}" "${systems[@]}" --ground-truth \
-            --metrics "${score_metrics}" --nj "${nj}" --out "${out}" --results "${out}/RESULTS.md"
+        score_options=(--metrics "${score_metrics}" --nj "${nj}" --out "${out}" --results "${out}/RESULTS.md")
+        if [ "${controls}" = true ]; then
+            systems+=("untrained=${exp}/untrained/${set}")
+            score_options+=(--ground-truth)
+        fi
+        if [ -s "${dumpdir}/${set}/utt2category" ]; then
+            mkdir -p "${out}"
+            sed -e $'1iutt_id\tcategory' -e $'s/ /\t/' "${dumpdir}/${set}/utt2category" >"${out}/manifest.tsv"
+            score_options+=(--manifest "${out}/manifest.tsv")
+        fi
+        "${score_cmd[@]}" "${out}/log/score.log" \
+            evagan score "${dumpdir}/${set}" "${systems[@]}" "${score_options[@]}"
         "${score_cmd[@]}" "${out}/log/plot.log" \
             evagan plot "${dumpdir}/${set}" "${systems[@]}" --out "${out}/spectrograms.png"
         cat "${out}/RESULTS.md" >>"${exp}/RESULTS.md.part"

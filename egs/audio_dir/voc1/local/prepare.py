@@ -32,6 +32,7 @@ class AudioFile:
     utterance: str = ""
     speaker: str = ""
     split: str = ""
+    category: str = ""
     text: str = ""
 
 
@@ -63,6 +64,7 @@ def read_manifest(manifest: Path) -> list[AudioFile]:
             utterance=row.get("utt_id") or "",
             speaker=row.get("speaker") or "",
             split=(row.get("split") or "").lower(),
+            category=" ".join((row.get("category") or "").split()),
             text=" ".join((row.get("text") or "").split()),
         )
         for row in rows
@@ -129,6 +131,7 @@ def split_by_hash(named: dict[str, AudioFile], dev_percent: int, test_percent: i
 def main(folder: Path, data_dir: Path, dev_percent: int, test_percent: int) -> None:
     """Write ``train``, ``dev`` and ``test``."""
     named = name_files(find_files(folder))
+    has_categories = any(file.category for file in named.values())
     for name, utterances in split_files(named, dev_percent, test_percent).items():
         data = DataDir(wav={utterance: str(folder / named[utterance].path) for utterance in utterances})
         for utterance in utterances:
@@ -136,6 +139,8 @@ def main(folder: Path, data_dir: Path, dev_percent: int, test_percent: int) -> N
             data.utt2spk[utterance] = safe(file.speaker or file.path.parent.name or "unknown")
             if file.text:
                 data.text[utterance] = file.text
+            if has_categories:
+                data.category[utterance] = file.category or "unknown"
         data.write(data_dir / name)
 
 

@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Train variants of one config on the same data, with the same seeds and number of steps, and set their quality, time a
+# step and peak memory in one table: local/ablate.sh --audio_dir DIR
+#
+# Variants: base; conf/tuning/NAME.yaml; conf/tuning/BASE/NAME.yaml, which are for that base only; only_CATEGORY, which is
+# trained on that category of the manifest alone. Runs that are finished are not repeated.
+#
+set -euo pipefail
+
+audio_dir=""                                    # Folder of audio, as of run.sh; not needed where dumpdir is filled.
+train_config=conf/train_eva_gan_tiny_16k.yaml   # The base; with a GPU conf/train_eva_gan_base_44k.yaml.
+only=""                                         # Variants to train, separated by spaces; all if empty.
+seeds="0"                                       # Seeds to train each variant with, separated by spaces.
+steps=1000                                      # Training steps of each run.
+epoch_steps=200                                 # Of these, between two validations.
+train_args=""                                   # Further options for every training, quoted as in a shell.
+dumpdir=dump                                    # Formatted data directories.
+train_set=train                                 # Name of the training set.
+test_set="test"                                 # Name of the set that is synthesised and scored.
+expdir=""                                       # Runs and table; exp/ablate_BASE_STEPS if empty.
+forwarded=()
+FORWARD_TO=./voc.sh
+. utils/parse_options.sh
+. ./path.sh
+. utils/stages.sh
+
+base=$(basename "${train_config}" .yaml)
+base=${base#train_}
+expdir=${expdir:-exp/ablate_${base}_${steps}}
+
+# tuning_of VARIANT: print the variant's config of differences; none for the base and for other data.
+tuning_of() {
+    local file
+    for file in "conf/tuning/${base}/$1.yaml" "conf/tuning/$1.yaml"; do
+        if [ -s "${file}" ]; then
+            echo "${file}"
+            return
+        fi
+    done
+}
+
+list_variants() {
+    echo base
+    find conf/tuning -maxdepth 1 -name '*.yaml' -printf '%f\n' | sort
+    find "conf/tuning/${base}" -name '*.yaml' -printf '%f\n' 2>/dev/null | sort
+    # Other data differ from the base's only where there are several categories.
+    cut -d ' ' -f 2- "${dumpdir}/${train_set}/utt2category" 2>/dev/null | sort -u |
+        awk '{ found[NR] = $0 } END { for (i in found) if (NR > 1 && found[i] == "speech") print "only_speech" }'
+}
+
+# voc OPTION ...: voc.sh with what all runs have in common; the user's own options come last.
+voc() {
+    ./voc.sh --train_config "${train_config}" --dumpdir "${dumpdir}" --expdir "${expdir}" --test_sets "${test_set}" \
+        --local_data_opts "--audio_dir ${audio_dir@Q}" "$@" "${forwarded[@]}"
+}
+
+# run VARIANT SEED: train, synthesise and score, unless that is done.
+run() {
+    local tag=$1_seed$2 set=${train_set} controls=false tuning run scores options
+    run=${expdir}/voc_${tag}
+    scores=${run}/scores/${test_set}/scores.json
+    tuning=$(tuning_of "$1")
+    if [[ $1 == only_* ]]; then
+        set=${train_set}_${1#only_}
+        python utils/select_category.py "${dumpdir}/${train_set}" "${1#only_}" "${dumpdir}/${set}"
+    fi
+    # The floor and the ceiling stand in the table once.
+    [ "$1" != base ] || [ "$2" != "${seed_list[0]}" ] || controls=true
+    options="--seed $2 --max_epoch $((steps / epoch_steps)) --num_iters_per_epoch ${epoch_steps} --num_att_plot 0"
+    options+=" --keep_nbest_models 1 --use_matplotlib false ${train_args}"
+    mkdir -p "${run}"
+    {
+        echo "# ${options}"
+        echo "# ${set}: $(cksum <"${dumpdir}/${set}/wav.scp")"
+        cat "${train_config}" ${tuning:+"${tuning}"}
+    } >"${run}/settings.part"
+    if [ -e "${run}/settings" ] && ! cmp -s "${run}/settings" "${run}/settings.part"; then
+        die "${run} was made with other settings (compare settings and settings.part in it): remove it, or choose another --expdir"
+    fi
+    mv "${run}/settings.part" "${run}/settings"
+    if newer "${scores}" "${run}/checkpoint.pth" "${dumpdir}/${test_set}/wav.scp"; then
+        say "${tag} is done"
+        return
+    fi
+    say "${tag}: ${steps} steps"
+    # All runs are compared after the same number of steps, not each at its best.
+    voc --stage 3 --stop_stage 5 --tag "${tag}" --tuning "${tuning}" --train_set "${set}" --train_args "${options}" \
+        --inference_model latest.pth --controls "${controls}"
+}
+
+[ -s "${train_config}" ] || usage "there is no ${train_config}; --train_config names the base config"
+[ "${epoch_steps}" -le "${steps}" ] || epoch_steps=${steps}
+if [ "${steps}" -eq 0 ] || [ $((steps % epoch_steps)) -ne 0 ]; then
+    usage "--steps ${steps} is not a multiple of --epoch_steps ${epoch_steps}"
+fi
+read -ra seed_list <<<"${seeds}"
+[ ${#seed_list[@]} -gt 0 ] || usage "--seeds is empty"
+[ -n "${audio_dir}" ] || [ -s "${dumpdir}/${test_set}/wav.scp" ] || usage "--audio_dir is needed: the folder of audio files"
+for seed in "${seed_list[@]}"; do
+    [[ ${seed} =~ ^[0-9]+$ ]] || usage "--seeds takes whole numbers, not '${seed}'"
+done
+for variant in ${only}; do
+    [[ ${variant} == base || ${variant} == only_* || -n $(tuning_of "${variant}") ]] ||
+        usage "no variant '${variant}' of ${base}; known: $(list_variants | sed 's/\.yaml$//' | paste -sd ' ') only_CATEGORY"
+done
+
+[ -z "${audio_dir}" ] || voc --stage 1 --stop_stage 2
+read -ra variants <<<"${only:-$(list_variants | sed 's/\.yaml$//' | paste -sd ' ')}"
+for seed in "${seed_list[@]}"; do
+    for variant in "${variants[@]}"; do
+        run "${variant}" "${seed}"
+    done
+done
+python local/ablation_table.py "${expdir}" "${test_set}"

@@ -1,0 +1,165 @@
+"""Set the finished runs of local/ablate.sh side by side: ``ablation_table.py EXP_DIR TEST_SET``.
+
+Writes ``ABLATION.md`` (the table, which is printed too), ``ablation.json`` (every run), ``curves.csv`` (losses).
+"""
+
+import csv
+import io
+import json
+import os
+import re
+import statistics
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evagan_plugin.checkpoint import load_config_of
+from evagan_plugin.config import read_yaml
+from evagan_plugin.errors import EvaganError, one_line_errors
+from evagan_plugin.files import write_text
+from evagan_plugin.inspection import PEAK_RSS, inspect_generator
+from evagan_plugin.metrics.report import ARROW
+from evagan_plugin.metrics.utterance import GROUND_TRUTH
+
+RUN = re.compile(r"voc_(?P<variant>.+)_seed(?P<seed>\d+)")
+BASE = "base"
+CONTROLS = "untrained", GROUND_TRUTH
+
+
+@dataclass(frozen=True)
+class Run:
+    """A variant that was trained with one seed."""
+
+    variant: str
+    seed: int
+    steps: int
+    parameters: int
+    """Of the generator, weight normalisation folded in."""
+    seconds_a_step: float
+    """Both turns and the reading of data; median over the epochs of ESPnet's ``train_time``."""
+    peak_memory: float
+    """Most memory of the training (GiB): that of the GPU as ESPnet states it, else the process's resident set."""
+    device: str
+    metrics: dict[str, float | None]
+    """Corpus figures by name."""
+    controls: dict[str, dict[str, float | None]]
+    """The same of the untrained model and of the reference itself, where they were judged."""
+    curves: list[dict[str, float]]
+    """Mel losses by step."""
+
+
+def read_run(folder: Path, scores: dict[str, Any]) -> Run:
+    """Return the figures of a finished run."""
+    name = RUN.fullmatch(folder.name)
+    epochs = torch.load(folder / "checkpoint.pth", map_location="cpu", weights_only=True, mmap=True)["reporter"][
+        "stats"
+    ]
+    trained = [epochs[epoch]["train"] for epoch in sorted(epochs)]
+    memory = "gpu_max_cached_mem_GB" if "gpu_max_cached_mem_GB" in trained[-1] else PEAK_RSS
+    figures = {
+        system: {metric: estimate["value"] for metric, estimate in result["metrics"].items()}
+        for system, result in scores["systems"].items()
+    }
+    return Run(
+        variant=name["variant"],
+        seed=int(name["seed"]),
+        steps=trained[-1]["total_count"],
+        parameters=inspect_generator(load_config_of(folder / "checkpoint.pth")).parameters,
+        seconds_a_step=statistics.median(stats["train_time"] for stats in trained),
+        peak_memory=max(stats[memory] for stats in trained),
+        device="GPU" if memory != PEAK_RSS else "CPU",
+        metrics=figures[folder.name.removeprefix("voc_")],
+        controls={system: figures[system] for system in CONTROLS if system in figures},
+        curves=[
+            {
+                "step": stats["train"]["total_count"],
+                "train_mel": stats["train"]["mel"],
+                "valid_mel": stats["valid"]["mel"],
+            }
+            for _, stats in sorted(epochs.items())
+        ],
+    )
+
+
+def render(runs: Sequence[Run], metrics: dict[str, Any], about: str) -> str:
+    """Return the table: a row a variant, mean and range over its seeds."""
+    variants = sorted({run.variant for run in runs}, key=lambda name: (name != BASE, name))
+    base = [run for run in runs if run.variant == BASE]
+    head = ["variant", "seeds", "parameters"]
+    head += [f"{metric['label']} {ARROW[metric['better']]}" for metric in metrics.values()]
+    head += ["ms a step", "ratio", f"{runs[0].device} memory (GiB)", "ratio"]
+    rows = []
+    for variant in variants:
+        own = [run for run in runs if run.variant == variant]
+        row = [variant, str(len(own)), f"{own[0].parameters / 1e6:.2f} M"]
+        row += [spread((run.metrics[name] for run in own), 3) for name in metrics]
+        row += [spread((1000 * run.seconds_a_step for run in own), 0), ratio("seconds_a_step", own, base)]
+        row += [spread((run.peak_memory for run in own), 2), ratio("peak_memory", own, base)]
+        rows.append(row)
+    for name, figures in next((run.controls for run in runs if run.controls), {}).items():
+        rows.append([name, "", "", *(spread([figures[metric]], 3) for metric in metrics), *[""] * 4])
+    lines = ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows]]
+    return "\n".join([about, "", *lines, ""])
+
+
+def spread(values: Iterable[float | None], digits: int) -> str:
+    """Return the mean and, of several values, the range."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "n/a"
+    mean = f"{statistics.fmean(known):.{digits}f}"
+    return mean if len(known) == 1 else f"{mean} [{min(known):.{digits}f}, {max(known):.{digits}f}]"
+
+
+def ratio(field: str, runs: Sequence[Run], base: Sequence[Run]) -> str:
+    """Return the mean of a field over the base's."""
+    means = [statistics.fmean(getattr(run, field) for run in group) if group else None for group in (runs, base)]
+    return f"{means[0] / means[1]:.2f}" if means[1] else ""
+
+
+def describe(folder: Path, runs: Sequence[Run], reference: dict[str, Any]) -> str:
+    """Return what the table's runs have in common."""
+    config = read_yaml(folder / "config.yaml")
+    utterances = len({score["utt_id"] for score in reference["utterances"]})
+    seeds = ", ".join(map(str, sorted({run.seed for run in runs})))
+    machine = torch.cuda.get_device_name() if runs[0].device == "GPU" else f"CPU ({os.cpu_count()} cores)"
+    return (
+        f"{runs[0].steps} steps of {config['batch_size']} items, seed {seeds}, {utterances} test utterances at "
+        f"{reference['sample_rate']} Hz; {machine}, torch {torch.__version__}. Mean and, in brackets, range over seeds."
+    )
+
+
+def curves(runs: Sequence[Run]) -> str:
+    """Return the losses of all runs as CSV."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["variant", "seed", "step", "train_mel", "valid_mel"])
+    writer.writerows([run.variant, run.seed, *point.values()] for run in runs for point in run.curves)
+    return stream.getvalue()
+
+
+def main(exp_dir: Path, test_set: str) -> None:
+    """Collect the runs that have scores and write the table."""
+    found = {}
+    for folder in sorted(exp_dir.glob("voc_*_seed*")):
+        scores = folder / "scores" / test_set / "scores.json"
+        if scores.is_file():
+            found[folder] = json.loads(scores.read_text(encoding="utf-8"))
+    if not found:
+        raise EvaganError(f"{exp_dir}: no run with scores/{test_set}/scores.json in it; local/ablate.sh makes them")
+    runs = sorted((read_run(*item) for item in found.items()), key=lambda run: (run.variant, run.seed))
+    folder, reference = next(iter(found.items()))
+    text = render(runs, reference["metrics"], describe(folder, runs, reference))
+    write_text(exp_dir / "ABLATION.md", text)
+    write_text(exp_dir / "ablation.json", json.dumps([asdict(run) for run in runs], indent=2) + "\n")
+    write_text(exp_dir / "curves.csv", curves(runs))
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    with one_line_errors("ablation_table.py"):
+        main(Path(sys.argv[1]), sys.argv[2])
