@@ -267,11 +267,12 @@ class LossWeights:
 class BalancerConfig:
     """The loss balancer (EnCodec, section 3.4)."""
 
-    shares: LossWeights = LossWeights()
+    shares: LossWeights = LossWeights(mel=100.0, feature_matching=1.0, adversarial=0.5)
     """Parts of the gradient at the generator's output, in proportion; they replace ``losses`` while it is on.
 
-    The norm of the mel loss's gradient lies mostly in quiet bins, where the logarithm is steep, so a small part of it
-    does little for what is loud: with parts of 4 : 1 : 1 training on the mel was slower than with HiFi-GAN's proportions.
+    The norm of the mel loss's gradient is nearly all in quiet bins, where the logarithm is steep, so only a large part
+    of it reaches what is loud. Under HiFi-GAN's coefficients it has more than 0.95 of the sum of norms in the first
+    thousands of steps; with 4 : 1 : 1 training starts much slower.
     """
     total_norm: PositiveFloat = 1.0
     """Sum of the average norms of the balanced parts, an item; what their sum has is about that at most."""
