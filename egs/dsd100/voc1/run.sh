@@ -18,5 +18,6 @@ if [ -z "${model}" ]; then
 fi
 ./voc.sh \
     --model "${model}" \
+    --score_metrics m_stft,log_mel_l1 \
     --local_data_opts "--corpus_dir ${corpus_dir@Q} --parts ${parts@Q} --items ${items} --data_seed ${data_seed}" \
     "${forwarded[@]}"

@@ -71,14 +71,14 @@ run() {
     mkdir -p "${run}"
     {
         echo "# ${options}"
-        echo "# ${set}: $(cksum <"${dumpdir}/${set}/wav.scp")"
+        echo "# ${set}, ${test_set}: $(cat "${dumpdir}"/{"${set}","${test_set}"}/{wav.scp,utt2num_samples} | cksum)"
         cat "${train_config}" ${tuning:+"${tuning}"}
     } >"${run}/settings.part"
     if [ -e "${run}/settings" ] && ! cmp -s "${run}/settings" "${run}/settings.part"; then
         die "${run} was made with other settings (compare settings and settings.part in it): remove it, or choose another --expdir"
     fi
     mv "${run}/settings.part" "${run}/settings"
-    if newer "${scores}" "${run}/checkpoint.pth" "${dumpdir}/${test_set}/wav.scp"; then
+    if newer "${scores}" "${run}/checkpoint.pth"; then
         say "${tag} is done"
         return
     fi

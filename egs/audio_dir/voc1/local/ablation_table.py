@@ -55,9 +55,8 @@ class Run:
 def read_run(folder: Path, scores: dict[str, Any]) -> Run:
     """Return the figures of a finished run."""
     name = RUN.fullmatch(folder.name)
-    epochs = torch.load(folder / "checkpoint.pth", map_location="cpu", weights_only=True, mmap=True)["reporter"][
-        "stats"
-    ]
+    checkpoint = torch.load(folder / "checkpoint.pth", map_location="cpu", weights_only=True, mmap=True)
+    epochs = checkpoint["reporter"]["stats"]
     trained = [epochs[epoch]["train"] for epoch in sorted(epochs)]
     memory = "gpu_max_cached_mem_GB" if "gpu_max_cached_mem_GB" in trained[-1] else PEAK_RSS
     figures = {
@@ -91,7 +90,7 @@ def render(runs: Sequence[Run], metrics: dict[str, Any], about: str) -> str:
     base = [run for run in runs if run.variant == BASE]
     head = ["variant", "seeds", "parameters"]
     head += [f"{metric['label']} {ARROW[metric['better']]}" for metric in metrics.values()]
-    head += ["ms a step", "ratio", f"{runs[0].device} memory (GiB)", "ratio"]
+    head += ["ms a step", "time ratio", f"{runs[0].device} memory (GiB)", "memory ratio"]
     rows = []
     for variant in variants:
         own = [run for run in runs if run.variant == variant]
