@@ -51,7 +51,7 @@ def rows_of(place) -> dict[str, list[str]]:
         ([], "--audio_dir is needed"),
         (
             ["--audio_dir", "audio", "--only", "base no_cat"],
-            "no variant 'no_cat' of eva_gan_tiny_16k; known: base checkp",
+            "no variant 'no_cat' of eva_gan_tiny_16k; known: base",
         ),
         (
             ["--audio_dir", "audio", "--steps", 10, "--epoch_steps", 3],

@@ -156,6 +156,7 @@ stage=1       # First stage.
 name="a b"    # A name.
 flag=false    # A flag.
 empty=        # Nothing yet.
+seeds="0"     # Numbers.
 list=()
 {forward}
 . {utils}/parse_options.sh
@@ -178,6 +179,7 @@ def script(utils, tmp_path):
         (["--stage", 3, "--flag", "true", "--name", "x  y"], "3|x  y|true|||"),
         (["--name=--stage", "--empty", "*", "--stage=2"], "2|--stage|false|*||"),
         (["--name", ""], "1||false|||"),
+        (["--seeds", "1 2"], "1|a b|false|||"),
     ],
 )
 def test_options_set_the_variables_above_the_parser(script, run, tmp_path, words, values):
@@ -188,7 +190,7 @@ def test_options_set_the_variables_above_the_parser(script, run, tmp_path, words
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--stag", 1], "script.sh: unknown option --stag; known: --empty --flag --name --stage"),
+        (["--stag", 1], "script.sh: unknown option --stag; known: --empty --flag --name --seeds --stage"),
         (["--later", 2], "unknown option --later"),
         (["--PATH", "x"], "unknown option --PATH"),
         (["--stage"], "option --stage needs a value"),

@@ -96,7 +96,7 @@ def test_kaldi_utils_are_used_where_there_is_kaldi(place, run, tmp_path):
 
 
 def test_a_model_of_another_recipe_is_judged_on_music(recipe, run):
-    """DSD100's tree of noise, a model of random weights: stages 1 to 5, scores by category, nothing trained or packed."""
+    """DSD100's tree of noise, a model of random weights: scores by category, nothing is trained or packed."""
     pytest.importorskip("auraloss", reason="the extra 'score' is not installed")
     place = recipe("dsd100/voc1")
     songs = [("Sources", stem) for stem in ("bass", "drums", "vocals", "other")] + [("Mixtures", "mixture")]
