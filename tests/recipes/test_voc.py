@@ -36,6 +36,8 @@ def place(recipe):
         (["--stages", 2], 2, "unknown option --stages; known: --compare_exps"),
         (["--stage", 3, "--stop_stage", 2], 2, "--stage 3 is greater than --stop_stage 2"),
         (["--train_config", "conf/none.yaml"], 2, "there is no conf/none.yaml"),
+        (["--tuning", "conf/tuning/none.yaml"], 2, "there is no conf/tuning/none.yaml"),
+        (["--model", "none.pth"], 2, "there is no none.pth; --model names a trained model"),
         (["--stage", 3], 1, "there is no dump/train/wav.scp; stage 2 makes it: ./run.sh --stage 2 --stop_stage 2"),
         (["--stage", 4], 1, "there is no exp/voc_eva_gan_tiny/valid.mel.best.pth; stage 3 makes it"),
         (["--stage", 5], 1, "there is no exp/voc_eva_gan_tiny/synth/test/wav.scp; stage 4 makes it"),

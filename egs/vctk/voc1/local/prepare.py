@@ -9,6 +9,7 @@ from pathlib import Path
 from evagan_plugin.corpus import find_files, hold_out_speakers
 from evagan_plugin.errors import one_line_errors
 from evagan_plugin.kaldi import DataDir
+from evagan_plugin.progress import track
 
 ORIGIN = (
     "VCTK 0.92 has wav48_silence_trimmed/pNNN/*_mic1.flac and *_mic2.flac; "
@@ -23,7 +24,7 @@ def read_corpus(corpus: Path, mic: str) -> DataDir:
         UsageError: If the directory is not VCTK 0.92, or has no such microphone.
     """
     data = DataDir(wav={})
-    for path in find_files(corpus / "wav48_silence_trimmed", f"*/*_{mic}.flac", ORIGIN):
+    for path in track(find_files(corpus / "wav48_silence_trimmed", f"*/*_{mic}.flac", ORIGIN), "read"):
         speaker = path.parent.name
         utterance = path.stem.removesuffix(f"_{mic}")
         data.wav[utterance] = str(path)
