@@ -6,6 +6,9 @@ import subprocess
 import time
 
 import pytest
+import yaml
+
+from evagan_plugin.kaldi import DataDir
 
 
 @pytest.fixture
@@ -156,6 +159,7 @@ stage=1       # First stage.
 name="a b"    # A name.
 flag=false    # A flag.
 empty=        # Nothing yet.
+seeds="0"     # Numbers.
 list=()
 {forward}
 . {utils}/parse_options.sh
@@ -178,6 +182,7 @@ def script(utils, tmp_path):
         (["--stage", 3, "--flag", "true", "--name", "x  y"], "3|x  y|true|||"),
         (["--name=--stage", "--empty", "*", "--stage=2"], "2|--stage|false|*||"),
         (["--name", ""], "1||false|||"),
+        (["--seeds", "1 2"], "1|a b|false|||"),
     ],
 )
 def test_options_set_the_variables_above_the_parser(script, run, tmp_path, words, values):
@@ -188,7 +193,7 @@ def test_options_set_the_variables_above_the_parser(script, run, tmp_path, words
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--stag", 1], "script.sh: unknown option --stag; known: --empty --flag --name --stage"),
+        (["--stag", 1], "script.sh: unknown option --stag; known: --empty --flag --name --seeds --stage"),
         (["--later", 2], "unknown option --later"),
         (["--PATH", "x"], "unknown option --PATH"),
         (["--stage"], "option --stage needs a value"),
@@ -220,3 +225,40 @@ def test_options_of_another_script_are_passed_on(script, utils, run, tmp_path):
     assert (done.returncode, done.stdout) == (0, "6|a b|false||--stage|2|"), done.stderr
     refused = run(tmp_path, "bash", outer, "--stage", "x")
     assert (refused.returncode, "--stage takes a whole number" in refused.stderr) == (2, True)
+
+
+def test_a_config_of_differences_is_laid_over_its_base(utils, run, tmp_path):
+    base = {"vocoder_conf": {"preset": "eva_gan_tiny_16k", "training": {"segment_frames": 64}}, "batch_size": 4}
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(base))
+    (tmp_path / "over.yaml").write_text("vocoder: hifigan\nvocoder_conf: {balancer: off, training: {bf16: true}}\n")
+    words = ["python", utils / "layer_config.py", "base.yaml", "over.yaml", "exp/train.yaml"]
+    assert run(tmp_path, *words).returncode == 0
+    assert yaml.safe_load((tmp_path / "exp" / "train.yaml").read_text()) == {
+        "vocoder": "hifigan",
+        "vocoder_conf": {
+            "preset": "eva_gan_tiny_16k",
+            "training": {"segment_frames": 64, "bf16": True},
+            "balancer": False,
+        },
+        "batch_size": 4,
+    }
+    written = (tmp_path / "exp" / "train.yaml").stat().st_mtime_ns
+    assert run(tmp_path, *words).returncode == 0
+    assert (tmp_path / "exp" / "train.yaml").stat().st_mtime_ns == written, "what is the same is not written again"
+    (tmp_path / "over.yaml").write_text("- a\n")
+    done = run(tmp_path, *words)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_one_category_is_selected(utils, run, tmp_path):
+    categories = {"a": "speech", "b": "sound effects", "c": "speech"}
+    DataDir(wav={key: f"{key}.wav" for key in categories}, category=categories).write(tmp_path / "all")
+    words = ["python", utils / "select_category.py"]
+    assert run(tmp_path, *words, "all", "speech", "some").returncode == 0
+    assert DataDir.read(tmp_path / "some").category == {"a": "speech", "c": "speech"}
+    done = run(tmp_path, *words, "all", "speach", "none")
+    assert (done.returncode, "no utterance of category 'speach': did you mean 'speech'?" in done.stderr) == (2, True)
+    (tmp_path / "all" / "utt2category").unlink()
+    done = run(tmp_path, *words, "all", "speech", "none")
+    assert (done.returncode, "no utt2category in it" in done.stderr) == (2, True)
+    assert not (tmp_path / "none").exists()

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from evagan_plugin.config import load_preset
+from evagan_plugin.generator import EVAGANGenerator
 from evagan_plugin.kaldi import DataDir, write_table
+from evagan_plugin.vocoder import EVAGANVocoder
 
 RATE = 16000
 
@@ -33,6 +36,8 @@ def place(recipe):
         (["--stages", 2], 2, "unknown option --stages; known: --compare_exps"),
         (["--stage", 3, "--stop_stage", 2], 2, "--stage 3 is greater than --stop_stage 2"),
         (["--train_config", "conf/none.yaml"], 2, "there is no conf/none.yaml"),
+        (["--tuning", "conf/tuning/none.yaml"], 2, "there is no conf/tuning/none.yaml"),
+        (["--model", "none.pth"], 2, "there is no none.pth; --model names a trained model"),
         (["--stage", 3], 1, "there is no dump/train/wav.scp; stage 2 makes it: ./run.sh --stage 2 --stop_stage 2"),
         (["--stage", 4], 1, "there is no exp/voc_eva_gan_tiny/valid.mel.best.pth; stage 3 makes it"),
         (["--stage", 5], 1, "there is no exp/voc_eva_gan_tiny/synth/test/wav.scp; stage 4 makes it"),
@@ -90,6 +95,29 @@ def test_kaldi_utils_are_used_where_there_is_kaldi(place, run, tmp_path):
     done = run(place, "./run.sh", "--stage", 2, "--stop_stage", 2, KALDI_ROOT=str(tmp_path / "kaldi"))
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "trace").read_text().splitlines()) == 3
+
+
+def test_a_model_of_another_recipe_is_judged_on_music(recipe, run):
+    """DSD100's tree of noise, a model of random weights: scores by category, nothing is trained or packed."""
+    pytest.importorskip("auraloss", reason="the extra 'score' is not installed")
+    place = recipe("dsd100/voc1")
+    songs = [("Sources", stem) for stem in ("bass", "drums", "vocals", "other")] + [("Mixtures", "mixture")]
+    for tree, name in songs:
+        path = place / "DSD100" / tree / "Test" / "001 - Band - Song" / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.random.default_rng(0).uniform(-0.1, 0.1, (6 * RATE, 2)), RATE)
+    config = load_preset("eva_gan_tiny_16k")
+    EVAGANVocoder(config, EVAGANGenerator.from_config(config)).save_pretrained(place / "tiny")
+    words = ["./run.sh", "--corpus_dir", "DSD100", "--model", "tiny", "--items", 1, "--nj", 1]
+    done = run(place, *words, "--stop_stage", 5)
+    assert done.returncode == 0, done.stderr
+    assert "stage 3: nothing to train, --model is tiny" in done.stderr
+    scores = json.loads((place / "exp" / "voc_tiny" / "scores" / "test" / "scores.json").read_text())
+    assert set(scores["systems"]["tiny"]["categories"]) == {"bass", "drums", "vocals", "other", "mixture"}
+    assert {"untrained", "ground truth (16 bit)"} < set(scores["systems"])
+    assert soundfile.info(place / "exp" / "voc_tiny" / "synth" / "test" / "bass-01.wav").frames == 5 * RATE
+    packed = run(place, *words, "--stage", 7)
+    assert (packed.returncode, "nothing to pack, tiny is of another experiment" in packed.stderr) == (0, True)
 
 
 def test_whole_recipe_with_a_handful_of_steps(recipe, run):

@@ -30,6 +30,7 @@ train_threads=2                      # CPU threads of the training.
 tag=""                               # Name of the experiment; that of the config if empty.
 
 # Judging
+model=""                           # Trained model of any recipe, judged on the test sets in the place of one trained here.
 inference_model=valid.mel.best.pth # Checkpoint of the experiment to synthesise with.
 score_metrics=fast                 # Metrics of stage 5, see `evagan score --help`.
 controls=true                      # Also judge the same model untrained, and the reference itself.
@@ -104,14 +105,26 @@ list_systems() {
 }
 
 [ "${stage}" -le "${stop_stage}" ] || usage "--stage ${stage} is greater than --stop_stage ${stop_stage}"
-[ -s "${train_config}" ] || usage "there is no ${train_config}; --train_config names the training config"
 [ -z "${tuning}" ] || [ -s "${tuning}" ] || usage "there is no ${tuning}; --tuning names a config of differences"
-tag=${tag:-$(basename "${train_config}" .yaml)${tuning:+_$(basename "${tuning}" .yaml)}}
-tag=${tag#train_}
-exp=${expdir}/voc_${tag}
+read -ra tests <<<"${test_sets}"
+if [ -n "${model}" ]; then
+    [ -e "${model}" ] || usage "there is no ${model}; --model names a trained model, such as exp/voc_NAME/valid.mel.best.pth"
+    # A checkpoint has the name of its experiment, a packed model that of its directory.
+    source=$(readlink -f "${model}")
+    [ -d "${source}" ] || source=$(dirname "${source}")
+    tag=${tag:-$(basename "${source}")}
+    tag=${tag#voc_}
+    exp=${expdir}/voc_${tag}
+    sets=("${tests[@]}")
+else
+    [ -s "${train_config}" ] || usage "there is no ${train_config}; --train_config names the training config"
+    tag=${tag:-$(basename "${train_config}" .yaml)${tuning:+_$(basename "${tuning}" .yaml)}}
+    tag=${tag#train_}
+    exp=${expdir}/voc_${tag}
+    sets=("${train_set}" "${valid_set}" "${tests[@]}")
+fi
 device=cpu
 [ "${ngpu}" -eq 0 ] || device=cuda
-read -ra tests <<<"${test_sets}"
 read -ra others <<<"${compare_exps}"
 if [ -n "${tuning}" ]; then
     python utils/layer_config.py "${train_config}" "${tuning}" "${exp}/train.yaml"
@@ -124,22 +137,22 @@ stage_1() {
     local set
     say "stage 1: data preparation"
     local/data.sh --datadir "${datadir}" "${data_options[@]}"
-    for set in "${train_set}" "${valid_set}" "${tests[@]}"; do
+    for set in "${sets[@]}"; do
         [ -s "${datadir}/${set}/wav.scp" ] || die "local/data.sh made no ${datadir}/${set}/wav.scp"
-        say "${datadir}/${set}: $(wc -l <"${datadir}/${set}/wav.scp") utterances"
+        say "${datadir}/${set}: $(wc -l <"${datadir}/${set}/utt2spk") utterances"
     done
 }
 
 stage_2() {
     local set sample_rate format_options
     say "stage 2: formatting"
-    for set in "${train_set}" "${valid_set}" "${tests[@]}"; do
+    for set in "${sets[@]}"; do
         need "${datadir}/${set}/wav.scp" 1
     done
-    sample_rate=$(python utils/sample_rate.py "${train_config}")
+    sample_rate=$(python utils/sample_rate.py "${model:-${train_config}}")
     format_options=(--sample-rate "${sample_rate}")
     [ "${skip_broken}" = false ] || format_options+=(--skip-broken)
-    for set in "${train_set}" "${valid_set}" "${tests[@]}"; do
+    for set in "${sets[@]}"; do
         say "${datadir}/${set} to ${dumpdir}/${set}, ${sample_rate} Hz, mono, 16 bits"
         format "${set}" "${format_options[@]}"
     done
@@ -147,6 +160,10 @@ stage_2() {
 
 stage_3() {
     local set part train_options
+    if [ -n "${model}" ]; then
+        say "stage 3: nothing to train, --model is ${model}"
+        return
+    fi
     say "stage 3: training"
     train_options=(--config "${train_config}" --output_dir "${exp}" --ngpu "${ngpu}" --resume true)
     for part in train valid; do
@@ -168,14 +185,14 @@ stage_3() {
 }
 
 stage_4() {
-    local set model=${exp}/${inference_model}
+    local set checkpoint=${model:-${exp}/${inference_model}}
     say "stage 4: synthesis"
-    need "${model}" 3
+    [ -e "${model}" ] || need "${checkpoint}" 3
     for set in "${tests[@]}"; do
         need "${dumpdir}/${set}/wav.scp" 2
-        synthesise "${exp}/synth/${set}" "${dumpdir}/${set}/wav.scp" "${model}"
+        synthesise "${exp}/synth/${set}" "${dumpdir}/${set}/wav.scp" "${checkpoint}"
         [ "${controls}" = false ] ||
-            synthesise "${exp}/untrained/${set}" "${dumpdir}/${set}/wav.scp" "${model}" --untrained
+            synthesise "${exp}/untrained/${set}" "${dumpdir}/${set}/wav.scp" "${checkpoint}" --untrained
     done
 }
 
@@ -225,6 +242,10 @@ stage_6() {
 
 stage_7() {
     local scores=${exp}/scores/${tests[0]}/scores.json options=(--test-data "${dumpdir}/${tests[0]}")
+    if [ -n "${model}" ]; then
+        say "stage 7: nothing to pack, ${model} is of another experiment"
+        return
+    fi
     say "stage 7: packing"
     need "${exp}/${inference_model}" 3
     # The card of another checkpoint must not stay, nor figures that are older than the weights.

@@ -3,17 +3,18 @@
 #
 # The options are the variables that the script sets at the start of a line, `name=default  # help`, above the line
 # that sources this file; nothing else declares them. --help lists them. A default of true or false takes only
-# these, a default that is a whole number takes only such.
+# these, a default that is a whole number takes only such, unless it stands in quotes.
 #
 # If FORWARD_TO names another such script, its options are taken too, and collected in the array `forwarded`.
 
-_read_options() { # FILE: append to _names, and to _defaults and _helps by name
+_read_options() { # FILE: append to _names, and to _defaults, _numbers and _helps by name
     local line
     while IFS= read -r line; do
         [[ ${line} =~ ^\.[[:space:]].*parse_options\.sh ]] && return
         if [[ ${line} =~ ^([a-z][a-z0-9_]*)=([^\(#][^#]*)?(#[[:space:]]*(.*))?$ ]]; then
             local name=${BASH_REMATCH[1]} value=${BASH_REMATCH[2]} help=${BASH_REMATCH[4]}
             value=${value%"${value##*[![:space:]]}"}
+            [[ ! ${value} =~ ^[0-9]+$ ]] || _numbers[${name}]=true
             value=${value#[\"\']}
             _names+=("${name}")
             _defaults[${name}]=${value%[\"\']}
@@ -33,7 +34,7 @@ _check_value() { # NAME VALUE
     local default=${_defaults[$1]}
     case ${default} in
         true | false) [[ $2 == true || $2 == false ]] || _option_error "--$1 takes true or false, not '$2'" ;;
-        *) [[ ! ${default} =~ ^[0-9]+$ || $2 =~ ^[0-9]+$ ]] || _option_error "--$1 takes a whole number, not '$2'" ;;
+        *) [[ -z ${_numbers[$1]:-} || $2 =~ ^[0-9]+$ ]] || _option_error "--$1 takes a whole number, not '$2'" ;;
     esac
 }
 
@@ -43,7 +44,7 @@ _option_error() {
 }
 
 _names=()
-declare -A _defaults=() _helps=()
+declare -A _defaults=() _numbers=() _helps=()
 _read_options "${BASH_SOURCE[1]}"
 _own=" ${_names[*]} "
 [ -z "${FORWARD_TO:-}" ] || _read_options "${FORWARD_TO}"

@@ -1,19 +1,32 @@
-"""Print the sample rate in Hz that a training config's model works at: ``sample_rate.py conf/train.yaml``."""
+"""Print a model's sample rate in Hz: ``sample_rate.py conf/train.yaml``, or a checkpoint in its place."""
 
 import sys
+from pathlib import Path
 
-from evagan_plugin.config import build_config, read_yaml
+from evagan_plugin.config import VocoderConfig, build_config, read_yaml
 from evagan_plugin.errors import ConfigError, one_line_errors
 
 
 def main(path: str) -> None:
-    """Read ``vocoder_conf`` of a training config and print the rate of its mel."""
+    """Read the config and print the rate of its mel."""
+    config = training_config(path) if Path(path).suffix == ".yaml" else config_of_checkpoint(path)
+    sys.stdout.write(f"{config.mel.sample_rate}\n")
+
+
+def training_config(path: str) -> VocoderConfig:
+    """Return what ``vocoder_conf`` of a training config describes."""
     settings = read_yaml(path)
     try:
-        config = build_config(settings.get("vocoder_conf") or {})
+        return build_config(settings.get("vocoder_conf") or {})
     except ConfigError as error:
         raise ConfigError(f"{path}: vocoder_conf: {error}") from None
-    sys.stdout.write(f"{config.mel.sample_rate}\n")
+
+
+def config_of_checkpoint(path: str) -> VocoderConfig:
+    """Return the config that lies with a trained model."""
+    from evagan_plugin.checkpoint import load_config_of  # imports torch, which takes seconds
+
+    return load_config_of(path)
 
 
 if __name__ == "__main__":

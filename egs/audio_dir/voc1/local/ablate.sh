@@ -39,13 +39,15 @@ tuning_of() {
     done
 }
 
+# list_variants: print what is trained without --only. Other data differ only where there are several categories.
 list_variants() {
-    echo base
-    find conf/tuning -maxdepth 1 -name '*.yaml' -printf '%f\n' | sort
-    find "conf/tuning/${base}" -name '*.yaml' -printf '%f\n' 2>/dev/null | sort
-    # Other data differ from the base's only where there are several categories.
-    cut -d ' ' -f 2- "${dumpdir}/${train_set}/utt2category" 2>/dev/null | sort -u |
-        awk '{ found[NR] = $0 } END { for (i in found) if (NR > 1 && found[i] == "speech") print "only_speech" }'
+    local categories
+    categories=$(cut -d ' ' -f 2- "${dumpdir}/${train_set}/utt2category" 2>/dev/null | sort -u)
+    {
+        echo base
+        find conf/tuning "conf/tuning/${base}" -maxdepth 1 -name '*.yaml' -printf '%f\n' 2>/dev/null | sort | sed 's/\.yaml$//'
+        [[ ${categories} != *$'\n'* ]] || grep -x speech <<<"${categories}" | sed 's/^/only_/'
+    } | paste -sd ' '
 }
 
 # voc OPTION ...: voc.sh with what all runs have in common; the user's own options come last.
@@ -71,14 +73,14 @@ run() {
     mkdir -p "${run}"
     {
         echo "# ${options}"
-        echo "# ${set}: $(cksum <"${dumpdir}/${set}/wav.scp")"
+        echo "# ${set}, ${test_set}: $(cat "${dumpdir}"/{"${set}","${test_set}"}/{wav.scp,utt2num_samples} | cksum)"
         cat "${train_config}" ${tuning:+"${tuning}"}
     } >"${run}/settings.part"
     if [ -e "${run}/settings" ] && ! cmp -s "${run}/settings" "${run}/settings.part"; then
         die "${run} was made with other settings (compare settings and settings.part in it): remove it, or choose another --expdir"
     fi
     mv "${run}/settings.part" "${run}/settings"
-    if newer "${scores}" "${run}/checkpoint.pth" "${dumpdir}/${test_set}/wav.scp"; then
+    if newer "${scores}" "${run}/checkpoint.pth"; then
         say "${tag} is done"
         return
     fi
@@ -101,11 +103,11 @@ for seed in "${seed_list[@]}"; do
 done
 for variant in ${only}; do
     [[ ${variant} == base || ${variant} == only_* || -n $(tuning_of "${variant}") ]] ||
-        usage "no variant '${variant}' of ${base}; known: $(list_variants | sed 's/\.yaml$//' | paste -sd ' ') only_CATEGORY"
+        usage "no variant '${variant}' of ${base}; known: $(list_variants) only_CATEGORY"
 done
 
 [ -z "${audio_dir}" ] || voc --stage 1 --stop_stage 2
-read -ra variants <<<"${only:-$(list_variants | sed 's/\.yaml$//' | paste -sd ' ')}"
+read -ra variants <<<"${only:-$(list_variants)}"
 for seed in "${seed_list[@]}"; do
     for variant in "${variants[@]}"; do
         run "${variant}" "${seed}"

@@ -48,6 +48,8 @@ class Run:
     """Corpus figures by name."""
     controls: dict[str, dict[str, float | None]]
     """The same of the untrained model and of the reference itself, where they were judged."""
+    categories: dict[str, dict[str, float | None]]
+    """Figures by metric and category."""
     curves: list[dict[str, float]]
     """Mel losses by step."""
 
@@ -55,11 +57,11 @@ class Run:
 def read_run(folder: Path, scores: dict[str, Any]) -> Run:
     """Return the figures of a finished run."""
     name = RUN.fullmatch(folder.name)
-    epochs = torch.load(folder / "checkpoint.pth", map_location="cpu", weights_only=True, mmap=True)["reporter"][
-        "stats"
-    ]
+    checkpoint = torch.load(folder / "checkpoint.pth", map_location="cpu", weights_only=True, mmap=True)
+    epochs = checkpoint["reporter"]["stats"]
     trained = [epochs[epoch]["train"] for epoch in sorted(epochs)]
     memory = "gpu_max_cached_mem_GB" if "gpu_max_cached_mem_GB" in trained[-1] else PEAK_RSS
+    own = scores["systems"][folder.name.removeprefix("voc_")]
     figures = {
         system: {metric: estimate["value"] for metric, estimate in result["metrics"].items()}
         for system, result in scores["systems"].items()
@@ -73,6 +75,10 @@ def read_run(folder: Path, scores: dict[str, Any]) -> Run:
         peak_memory=max(stats[memory] for stats in trained),
         device="GPU" if memory != PEAK_RSS else "CPU",
         metrics=figures[folder.name.removeprefix("voc_")],
+        categories={
+            metric: {category: estimates[metric]["value"] for category, estimates in own["categories"].items()}
+            for metric in own["metrics"]
+        },
         controls={system: figures[system] for system in CONTROLS if system in figures},
         curves=[
             {
@@ -86,14 +92,13 @@ def read_run(folder: Path, scores: dict[str, Any]) -> Run:
 
 
 def render(runs: Sequence[Run], metrics: dict[str, Any], about: str) -> str:
-    """Return the table: a row a variant, mean and range over its seeds."""
-    variants = sorted({run.variant for run in runs}, key=lambda name: (name != BASE, name))
+    """Return the table of all: a row a variant, mean and range over its seeds."""
     base = [run for run in runs if run.variant == BASE]
     head = ["variant", "seeds", "parameters"]
     head += [f"{metric['label']} {ARROW[metric['better']]}" for metric in metrics.values()]
-    head += ["ms a step", "ratio", f"{runs[0].device} memory (GiB)", "ratio"]
-    rows = []
-    for variant in variants:
+    head += ["ms a step", "time ratio", f"{runs[0].device} memory (GiB)", "memory ratio"]
+    rows = [head]
+    for variant in variants_of(runs):
         own = [run for run in runs if run.variant == variant]
         row = [variant, str(len(own)), f"{own[0].parameters / 1e6:.2f} M"]
         row += [spread((run.metrics[name] for run in own), 3) for name in metrics]
@@ -102,8 +107,32 @@ def render(runs: Sequence[Run], metrics: dict[str, Any], about: str) -> str:
         rows.append(row)
     for name, figures in next((run.controls for run in runs if run.controls), {}).items():
         rows.append([name, "", "", *(spread([figures[metric]], 3) for metric in metrics), *[""] * 4])
-    lines = ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows]]
-    return "\n".join([about, "", *lines, ""])
+    return "\n".join([about, "", table(rows)])
+
+
+def render_categories(runs: Sequence[Run], metrics: dict[str, Any]) -> str:
+    """Return a table by category for every metric that all categories have; nothing where there are none."""
+    blocks = []
+    for name, about in metrics.items():
+        categories = sorted(runs[0].categories[name])
+        if not categories or any(value is None for run in runs for value in run.categories[name].values()):
+            continue
+        rows = [[f"{about['label']} {ARROW[about['better']]}", *categories]]
+        for variant in variants_of(runs):
+            own = [run.categories[name] for run in runs if run.variant == variant]
+            rows.append([variant, *(spread((one[category] for one in own), 3) for category in categories)])
+        blocks.append("\n" + table(rows))
+    return "".join(blocks)
+
+
+def variants_of(runs: Sequence[Run]) -> list[str]:
+    """Return the variants, the base first."""
+    return sorted({run.variant for run in runs}, key=lambda name: (name != BASE, name))
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return Markdown; the first row is the head."""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [rows[0], ["---"] * len(rows[0]), *rows[1:]]) + "\n"
 
 
 def spread(values: Iterable[float | None], digits: int) -> str:
@@ -153,7 +182,9 @@ def main(exp_dir: Path, test_set: str) -> None:
         raise EvaganError(f"{exp_dir}: no run with scores/{test_set}/scores.json in it; local/ablate.sh makes them")
     runs = sorted((read_run(*item) for item in found.items()), key=lambda run: (run.variant, run.seed))
     folder, reference = next(iter(found.items()))
-    text = render(runs, reference["metrics"], describe(folder, runs, reference))
+    # Runs may have been scored by different metrics.
+    metrics = {name: about for name, about in reference["metrics"].items() if all(name in run.metrics for run in runs)}
+    text = render(runs, metrics, describe(folder, runs, reference)) + render_categories(runs, metrics)
     write_text(exp_dir / "ABLATION.md", text)
     write_text(exp_dir / "ablation.json", json.dumps([asdict(run) for run in runs], indent=2) + "\n")
     write_text(exp_dir / "curves.csv", curves(runs))

@@ -1,27 +1,26 @@
 """Write data directories of a folder of audio: ``prepare.py AUDIO_DIR DATA_DIR DEV_PERCENT TEST_PERCENT``.
 
-With a ``manifest.tsv`` in the folder (tab-separated, columns ``path`` and optionally ``utt_id speaker split text``) its
-files are used, and its split where that says train, dev and test. Without one, every audio file is, and the hash of
-its path under the folder decides its set: a file stays in its set when others come or go. The speaker is then the
-folder that a file lies in.
+With a ``manifest.tsv`` in the folder (tab-separated, columns ``path`` and optionally ``utt_id speaker source split
+category text``) its files are used, and its split where that says train, dev and test. Where it does not, but names
+speakers or sources, the hash of a speaker decides the set of all that is theirs. Without either, the hash of a file's
+path under the folder decides. What has a set keeps it when other files or speakers come or go. Without a manifest the
+speaker is the folder that a file lies in.
 """
 
 import csv
-import hashlib
-import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from evagan_plugin.audio import AUDIO_SUFFIXES
+from evagan_plugin.corpus import safe_name, stable_hash
 from evagan_plugin.errors import UsageError, one_line_errors
 from evagan_plugin.kaldi import DataDir
 
 MANIFEST = "manifest.tsv"
 SETS = ("train", "dev", "test")
 SET_NAMES = {"train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "test": "test", "eval": "test"}
-UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def read_manifest(manifest: Path) -> list[AudioFile]:
         AudioFile(
             Path(row["path"]),
             utterance=row.get("utt_id") or "",
-            speaker=row.get("speaker") or "",
+            speaker=row.get("speaker") or row.get("source") or "",
             split=(row.get("split") or "").lower(),
             category=" ".join((row.get("category") or "").split()),
             text=" ".join((row.get("text") or "").split()),
@@ -76,25 +75,15 @@ def name_files(files: list[AudioFile]) -> dict[str, AudioFile]:
 
     Paths that become equal by that get a part of their hash behind them.
     """
-    plain = [safe(file.utterance or str(file.path.with_suffix(""))) for file in files]
+    plain = [safe_name(file.utterance or str(file.path.with_suffix(""))) for file in files]
     counts = Counter(plain)
     named: dict[str, AudioFile] = {}
     for name, file in zip(plain, files, strict=True):
-        utterance = name if counts[name] == 1 else f"{name}-{digest(file.path):x}"[: len(name) + 9]
+        utterance = name if counts[name] == 1 else f"{name}-{stable_hash(file.path.as_posix()):x}"[: len(name) + 9]
         if utterance in named:
             raise UsageError(f"{MANIFEST}: {named[utterance].path} and {file.path} are one file or one utterance id")
         named[utterance] = file
     return named
-
-
-def safe(name: str) -> str:
-    """Return a name that can be an utterance id and a file name."""
-    return UNSAFE.sub("_", name.replace("/", "-")).strip(".") or "audio"
-
-
-def digest(path: Path) -> int:
-    """Return a hash of the path, the same on every machine."""
-    return int.from_bytes(hashlib.sha256(path.as_posix().encode("utf-8", "surrogateescape")).digest()[:8])
 
 
 def split_files(named: dict[str, AudioFile], dev_percent: int, test_percent: int) -> dict[str, list[str]]:
@@ -104,28 +93,32 @@ def split_files(named: dict[str, AudioFile], dev_percent: int, test_percent: int
         UsageError: If a set would be empty.
     """
     splits = {utterance: SET_NAMES.get(file.split, "") for utterance, file in named.items()}
+    # Without a name for who is heard, each file is on its own.
+    groups = {utterance: file.speaker or file.path.as_posix() for utterance, file in named.items()}
+    by_speaker = any(file.speaker for file in named.values())
     if set(splits.values()) != set(SETS):
         if any(file.split for file in named.values()):
             found = ", ".join(sorted({file.split or "(empty)" for file in named.values()}))
-            sys.stderr.write(
-                f"prepare.py: the manifest's splits are not train, dev and test but {found}: split by hash\n"
-            )
-        splits = split_by_hash(named, dev_percent, test_percent)
+            what = "split by hash of the speaker" if by_speaker else "split by hash"
+            sys.stderr.write(f"prepare.py: the manifest's splits are not train, dev and test but {found}: {what}\n")
+        set_of = split_by_hash(set(groups.values()), dev_percent, test_percent)
+        splits = {utterance: set_of[group] for utterance, group in groups.items()}
     sets = {name: [utterance for utterance in named if splits[utterance] == name] for name in SETS}
     for name, utterances in sets.items():
         if not utterances:
-            raise UsageError(f"no files for the set '{name}': {len(named)} files are too few to split")
+            few = f"{len(set(groups.values()))} speakers" if by_speaker else f"{len(named)} files"
+            raise UsageError(f"no files for the set '{name}': {few} are too few to split")
     return sets
 
 
-def split_by_hash(named: dict[str, AudioFile], dev_percent: int, test_percent: int) -> dict[str, str]:
-    """Return each utterance's set; small folders get at least one file in the test and development sets."""
-    percent = {utterance: digest(file.path) * 100 / 2**64 for utterance, file in named.items()}
-    order = sorted(named, key=percent.__getitem__)
+def split_by_hash(groups: set[str], dev_percent: int, test_percent: int) -> dict[str, str]:
+    """Return the set of each file or speaker; of a few, one at least is in the test and one in the development set."""
+    percent = {group: stable_hash(group) * 100 / 2**64 for group in groups}
+    order = sorted(groups, key=percent.__getitem__)
     test_end = max(1, sum(value < test_percent for value in percent.values()))
     dev_end = max(test_end + 1, sum(value < test_percent + dev_percent for value in percent.values()))
     bounds = {"test": order[:test_end], "dev": order[test_end:dev_end], "train": order[dev_end:]}
-    return {utterance: name for name, utterances in bounds.items() for utterance in utterances}
+    return {group: name for name, members in bounds.items() for group in members}
 
 
 def main(folder: Path, data_dir: Path, dev_percent: int, test_percent: int) -> None:
@@ -136,7 +129,7 @@ def main(folder: Path, data_dir: Path, dev_percent: int, test_percent: int) -> N
         data = DataDir(wav={utterance: str(folder / named[utterance].path) for utterance in utterances})
         for utterance in utterances:
             file = named[utterance]
-            data.utt2spk[utterance] = safe(file.speaker or file.path.parent.name or "unknown")
+            data.utt2spk[utterance] = safe_name(file.speaker or file.path.parent.name or "unknown")
             if file.text:
                 data.text[utterance] = file.text
             if has_categories:

@@ -1,0 +1,118 @@
+"""The ablations of audio_dir: variants trained, scored, set in one table; what is finished is not done again."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+CONFIG = """
+vocoder: eva_gan
+vocoder_conf:
+    preset: eva_gan_tiny_16k
+    training: {segment_frames: 16, discriminator_frames: 8}
+batch_size: 2
+"""
+
+
+@pytest.fixture
+def place(recipe):
+    """The audio_dir recipe with a small base config, and a folder of generated audio of two categories."""
+    pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
+    place = recipe("audio_dir/voc1")
+    (place / "train_few.yaml").write_text(CONFIG)
+    rows = ["path\tspeaker\tsplit\tcategory"]
+    rng = np.random.default_rng(0)
+    for number, split in enumerate(["train"] * 4 + ["dev", "test", "test"]):
+        path = f"{split}{number}.wav"
+        (place / "audio").mkdir(exist_ok=True)
+        soundfile.write(place / "audio" / path, rng.uniform(-0.1, 0.1, 6000), 16000)
+        rows.append(f"{path}\ts{number}\t{split}\t{('speech', 'drums')[number % 2]}")
+    (place / "audio" / "manifest.tsv").write_text("\n".join(rows) + "\n")
+    return place
+
+
+def ablate(run, place, *options):
+    few = ["--train_config", "train_few.yaml", "--steps", 2, "--epoch_steps", 1, "--score_metrics", "log_mel_l1"]
+    return run(place, "local/ablate.sh", "--audio_dir", "audio", *few, "--nj", 1, "--train_threads", 1, *options)
+
+
+def rows_of(place) -> dict[str, list[str]]:
+    """Return the cells of ABLATION.md by variant."""
+    lines = (place / "exp" / "ablate_few_2" / "ABLATION.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return {row[0]: row for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "--audio_dir is needed"),
+        (
+            ["--audio_dir", "audio", "--only", "base no_cat"],
+            "no variant 'no_cat' of eva_gan_tiny_16k; known: base",
+        ),
+        (
+            ["--audio_dir", "audio", "--steps", 10, "--epoch_steps", 3],
+            "--steps 10 is not a multiple of --epoch_steps 3",
+        ),
+        (["--audio_dir", "audio", "--seeds", "1 x"], "--seeds takes whole numbers, not 'x'"),
+        (["--audio_dir", "audio", "--train_config", "none.yaml"], "there is no none.yaml"),
+        (["--audio_dir", "audio", "--ngpus", 1], "unknown option --ngpus"),
+    ],
+)
+def test_wrong_options_are_told_before_any_work(recipe, run, options, said):
+    place = recipe("audio_dir/voc1")
+    done = run(place, "local/ablate.sh", *options)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr
+    assert not (place / "exp").exists()
+
+
+def test_a_category_alone_is_trained_on_and_not_twice(place, run):
+    done = ablate(run, place, "--only", "only_speech")
+    assert done.returncode == 0, done.stderr
+    exp = place / "exp" / "ablate_few_2" / "voc_only_speech_seed0"
+    trained_on = (place / "dump" / "train_speech" / "wav.scp").read_text().split()[::2]
+    assert trained_on == ["train0", "train2"]
+    assert "dump/train_speech/wav.scp" in (exp / "config.yaml").read_text()
+    scores = json.loads((exp / "scores" / "test" / "scores.json").read_text())
+    assert set(scores["systems"]["only_speech_seed0"]["categories"]) == {"drums", "speech"}
+    (row,) = json.loads((exp.parent / "ablation.json").read_text())
+    assert (row["steps"], row["device"]) == (2, "CPU")
+    assert 0.1 < row["peak_memory"] < 16
+    assert 0 < row["seconds_a_step"] < 60
+    assert row["metrics"]["log_mel_l1"] > 0
+    weights = (exp / "checkpoint.pth").stat().st_mtime_ns
+    again = ablate(run, place, "--only", "only_speech")
+    assert "only_speech_seed0 is done" in again.stderr
+    assert (exp / "checkpoint.pth").stat().st_mtime_ns == weights
+    other = ablate(run, place, "--only", "only_speech", "--train_args", "--optim_conf lr=0.1")
+    assert other.returncode == 1
+    assert "voc_only_speech_seed0 was made with other settings" in other.stderr
+
+
+@pytest.mark.slow
+def test_eva_gan_beside_hifigan_over_seeds(place, run):
+    done = ablate(run, place, "--only", "base hifigan", "--seeds", "0 1")
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(place)
+    assert list(rows) == ["variant", "---", "base", "hifigan", "untrained", "ground truth (16 bit)"]
+    cells = {variant: dict(zip(rows["variant"], rows[variant], strict=True)) for variant in ("base", "hifigan")}
+    runs = json.loads((place / "exp" / "ablate_few_2" / "ablation.json").read_text())
+    for variant, row in cells.items():
+        values = [one["metrics"]["log_mel_l1"] for one in runs if one["variant"] == variant]
+        assert values[0] != values[1], "the seed changed nothing"
+        mean, low, high = (f"{figure:.3f}" for figure in (sum(values) / 2, min(values), max(values)))
+        assert row["log-mel L1 ↓"] == f"{mean} [{low}, {high}]"
+        assert row["seeds"] == "2"
+    assert cells["base"]["memory ratio"] == "1.00"
+    assert float(cells["hifigan"]["time ratio"]) > 0
+    assert cells["base"]["parameters"] != cells["hifigan"]["parameters"]
+    with (place / "exp" / "ablate_few_2" / "curves.csv").open() as stream:
+        points = list(csv.DictReader(stream))
+    assert [point["step"] for point in points] == ["1", "2"] * 4
+    settings = (place / "exp" / "ablate_few_2" / "voc_hifigan_seed1" / "config.yaml").read_text()
+    assert "vocoder: hifigan" in settings
+    assert "seed: 1\n" in settings
