@@ -11,11 +11,11 @@ from espnet2.tasks.abs_task import optim_classes, scheduler_classes
 
 from evagan_plugin.checkpoint import check_same_config
 from evagan_plugin.config import VocoderConfig, build_config, config_difference, config_to_dict, read_yaml
-from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest
+from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.espnet.listening import check_listening
 from evagan_plugin.files import atomic_path
 from evagan_plugin.kaldi import read_scp
-from evagan_plugin.segments import some, unusable_recordings
+from evagan_plugin.segments import unusable_recordings
 
 DATA_NAMES = ("wav", "feats")
 PROBE_BYTES = 2**20

@@ -108,7 +108,8 @@ def score_systems(
         periodicity: CREPE's network for the pitch metrics, ``tiny`` or ``full``; by default that of the set.
         nj: Number of processes.
         out: Directory where finished utterances are kept: the same call again goes on from there.
-        manifest: Tab-separated table with ``utt_id`` and ``category``; speech metrics are for speech only then.
+        manifest: Tab-separated table with ``utt_id`` and ``category`` of every utterance; speech metrics are for
+            speech only then.
         ground_truth: Score the reference itself, copied through a 16-bit WAV, as one more system.
         device: Where networks run, e.g. ``cuda``.
 
@@ -124,7 +125,7 @@ def score_systems(
         raise UsageError(f"'{GROUND_TRUTH}' is the name of the reference's own row: choose another")
     _check_device(device)
     chosen = select_metrics(metrics, periodicity)
-    categories = read_categories(manifest) if manifest else {}
+    categories = read_categories(manifest) if manifest else None
     items, unmatched = match(reference, systems, categories)
     sample_rate = common_sample_rate(items)
     work = _Work(tuple(metric.name for metric in chosen), ground_truth, device)

@@ -113,6 +113,18 @@ def test_tensors_that_do_not_fit_are_listed_and_nothing_is_written(convert: Run,
     assert not (tmp_path / "out").exists()
 
 
+def test_half_of_a_weight_norm_is_not_loaded(convert: Run, published: Path, tmp_path: Path):
+    state = torch.load(published, weights_only=True)["generator"]
+    for change in (
+        {"conv_post.weight_g": torch.ones(5, 1, 1)},
+        {"conv_post.weight_g": torch.full((1, 1, 1), torch.nan)},
+    ):
+        torch.save({"generator": state | change}, published)
+        status, _, errors = convert(published, tmp_path / "out")
+        assert status == 1 and "upsampler.post.weight" in errors and errors.count("\n") == 1
+        assert not (tmp_path / "out").exists()
+
+
 class Code:
     """Touches a file when it is unpickled."""
 
@@ -155,7 +167,10 @@ def test_unknown_names_come_with_the_nearest(convert: Run, published: Path, tmp_
 def test_weights_without_a_known_generator_are_refused(convert: Run, published: Path, tmp_path: Path):
     torch.save({"encoder.bias": torch.zeros(3)}, published)
     status, _, errors = convert(published, tmp_path / "out")
-    assert status == 1 and "no generator that is known" in errors
+    assert status == 1 and "no generator that is known" in errors and "its tensors are encoder.bias" in errors
+    torch.save({"mpd": {"convs.0.bias": torch.zeros(3)}, "steps": 3}, published)
+    status, _, errors = convert(published, tmp_path / "out")
+    assert status == 1 and "holds no weights by name: its entries are mpd, steps" in errors
 
 
 def test_a_missing_config_is_told(convert: Run, published: Path, tmp_path: Path):
