@@ -33,6 +33,8 @@ WEIGHT_NORM = {
     "weight_g": "weight_v",
 }
 """Names of magnitude and direction of a weight-normalised weight in PyTorch's two ways to do it."""
+DISCRIMINATORS = "gan.discriminators."
+"""Begin of the names that a host's checkpoint of a whole training has and that of a generator alone has not."""
 HOLDERS = ("state_dict", "model", "generator")
 """Keys under which trainers keep weights by name, from the outside in."""
 

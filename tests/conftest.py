@@ -1,6 +1,8 @@
 """Fixtures that every test folder shares."""
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,17 @@ def shared_audio() -> Path:
     if not (folder / "lowrate" / "manifest.tsv").is_file():
         pytest.skip(f"no real audio at {folder}: set EVAGAN_TEST_AUDIO to a folder that has lowrate/manifest.tsv")
     return folder
+
+
+@pytest.fixture
+def evagan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str, str]]:
+    """Return the command as a function: ``evagan("score", ...)`` gives exit status, standard output and error."""
+    from evagan_plugin.cli import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["evagan", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from published import STYLES, EspnetHiFiGAN, HiFiGAN, loud
 from test_parity import PARAMS, PWG, V3, coqui_config, write_pwg
 
 from evagan_plugin.checkpoint import load_generator
-from evagan_plugin.cli import main
 from evagan_plugin.config import build_config, config_to_dict, load_preset
 from evagan_plugin.convert.converter import open_published
 from evagan_plugin.gan import GANVocoder
@@ -29,16 +27,9 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def convert(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Run:
-    """Return the command as a function that gives exit status, standard output and standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["evagan", "convert", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code or 0, *capsys.readouterr()
-
-    return run
+def convert(evagan: Run) -> Run:
+    """Return ``evagan convert`` as a function that gives exit status, standard output and standard error."""
+    return lambda *arguments: evagan("convert", *arguments)
 
 
 @pytest.fixture

@@ -1,24 +1,7 @@
 """``evagan score`` as a user calls it."""
 
-import sys
-
 import pytest
 from metric_signals import make_voice, write_corpus
-
-from evagan_plugin.cli import main
-
-
-@pytest.fixture
-def evagan(monkeypatch, capsys):
-    """Return the command as a function that gives exit status, standard output and standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["evagan", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code or 0, *capsys.readouterr()
-
-    return run
 
 
 def test_the_table_goes_to_standard_output_and_the_files_to_out(evagan, corpus, tmp_path):
