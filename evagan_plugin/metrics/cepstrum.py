@@ -72,7 +72,7 @@ class GeneralisedCepstrum:
             pooling="mean of utterances",
             definition="mel-cepstral distortion as ttslr/python-MCD: audio resampled to 22.05 kHz by torchaudio's "
             "defaults, 16-bit scale, Blackman 1024/256, SPTK "
-            "mgcep order 25, alpha 0.41, gamma -1/5, c0 included, dynamic time warping",
+            "mgcep order 25, alpha 0.41, gamma -1/5, c0 included, mean over the path of dynamic time warping",
             speech_only=True,
         ),
     )
