@@ -8,14 +8,11 @@ import pytest
 import torch
 from published import STYLES, HiFiGAN, loud
 from test_parity import V3, coqui_config
+from tiny_models import TINY_DISCRIMINATOR
 from torch import nn
 from TTS.utils.synthesizer import Synthesizer
 
 RATE = 1e-5
-DISCRIMINATORS = {
-    "mpd": {"periods": [2, 3], "channels": 2, "max_channels": 8},
-    "mrd": {"channels": 2, "resolutions": [[512, 128, 512]]},
-}
 
 
 @pytest.fixture
@@ -59,7 +56,7 @@ def test_training_starts_from_it_with_fresh_discriminators(
     converted: Path, settings: Callable, program: Callable, tmp_path: Path
 ):
     content = json.loads((converted / "config.json").read_text())
-    vocoder = content["vocoder_conf"] | {"discriminators": DISCRIMINATORS}
+    vocoder = content["vocoder_conf"] | {"discriminators": TINY_DISCRIMINATOR}
     options = {"vocoder_conf": vocoder, "audio": content["audio"], "epochs": 1, "lr_gen": RATE, "lr_disc": RATE}
     (tmp_path / "config.json").write_text(json.dumps(settings(tmp_path / "out", **options)))
     done = program(
