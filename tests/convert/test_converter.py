@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 import yaml
 from published import STYLES, EspnetHiFiGAN, HiFiGAN, loud
@@ -50,6 +52,21 @@ def test_it_says_what_came_out_and_that_discriminators_start_fresh(convert: Run,
         assert part in output
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"model.safetensors", "config.yaml"}
     assert EVAGANVocoder.load(tmp_path / "out").synthesize(torch.randn(80, 5)).shape == (5 * 256,)
+
+
+def test_the_command_line_speaks_with_it(evagan: Run, convert: Run, published: Path, tmp_path: Path):
+    convert(published, tmp_path / "ours")
+    wav = 0.1 * np.random.default_rng(0).standard_normal(5000).astype(np.float32)
+    soundfile.write(tmp_path / "copy.wav", wav, 22050, subtype="FLOAT")
+    np.save(tmp_path / "mel.npy", np.random.default_rng(1).standard_normal((80, 5)).astype(np.float32))
+    vocoder = EVAGANVocoder.load(tmp_path / "ours")
+    wanted = {"copy": vocoder.resynthesize(wav, 22050), "mel": vocoder.synthesize(np.load(tmp_path / "mel.npy"))}
+    for name, source in {"copy": "copy.wav", "mel": "mel.npy"}.items():
+        status, _, errors = evagan("synth", tmp_path / "ours", tmp_path / source, tmp_path / "out")
+        assert status == 0, errors
+        spoken, sample_rate = soundfile.read(tmp_path / "out" / f"{name}.wav", dtype="float32")
+        assert sample_rate == 22050 and spoken.shape == wanted[name].shape
+        assert np.abs(spoken - wanted[name].numpy()).max() < 1e-3
 
 
 def test_for_espnet_it_writes_what_init_param_and_config_take(convert: Run, published: Path, tmp_path: Path):
