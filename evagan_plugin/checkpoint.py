@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 from evagan_plugin.config import build_config, config_difference, config_to_dict, dump_config, read_yaml
 from evagan_plugin.convert import espnet
 from evagan_plugin.convert.names import translated
-from evagan_plugin.errors import ConfigError, EvaganError, UsageError
+from evagan_plugin.errors import ConfigError, EvaganError, UsageError, some
 from evagan_plugin.files import atomic_path
 from evagan_plugin.generator import EVAGANGenerator
 from evagan_plugin.schema import VocoderConfig
@@ -33,6 +33,8 @@ WEIGHT_NORM = {
     "weight_g": "weight_v",
 }
 """Names of magnitude and direction of a weight-normalised weight in PyTorch's two ways to do it."""
+DISCRIMINATORS = "gan.discriminators."
+"""Begin of the names that a host's checkpoint of a whole training has and that of a generator alone has not."""
 HOLDERS = ("state_dict", "model", "generator")
 """Keys under which trainers keep weights by name, from the outside in."""
 
@@ -91,7 +93,11 @@ def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name in state:
         for magnitude, direction in WEIGHT_NORM.items():
             stem = name.removesuffix(magnitude)
-            if name.endswith(magnitude) and stem + direction in state:
+            vectors = state.get(stem + direction)
+            if not name.endswith(magnitude) or vectors is None:
+                continue
+            # Another shape would be broadcast without a word; left as it is, it is told as unexpected.
+            if state[name].shape == (vectors.shape[:1] + (1,) * (vectors.dim() - 1)):
                 plain[stem + "weight"] = torch._weight_norm(plain.pop(stem + direction), plain.pop(name), 0)
     return plain
 
@@ -100,7 +106,7 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> 
     """Put folded weights into a module, whether or not it is weight-normalised; all of them or none.
 
     Raises:
-        EvaganError: If tensors are missing, unexpected or of another shape; the first of each are listed.
+        EvaganError: If tensors are missing, unexpected, of another shape or not finite; the first are listed.
     """
     wanted = {name: tuple(value.shape) for name, value in folded(module.state_dict()).items()}
     problems = [f"{name} is missing" for name in wanted if name not in state]
@@ -109,6 +115,9 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> 
         f"{name} is {tuple(state[name].shape)}, not {shape}"
         for name, shape in wanted.items()
         if name in state and tuple(state[name].shape) != shape
+    ]
+    problems += [
+        f"{name} has values that are not finite" for name, value in state.items() if not value.isfinite().all()
     ]
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
@@ -197,5 +206,6 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             content = content[holder]
     tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, dict) else {}
     if not tensors:
-        raise EvaganError(f"{path} holds no weights by name")
+        entries = f": its entries are {some(map(str, content))}" if isinstance(content, dict) and content else ""
+        raise EvaganError(f"{path} holds no weights by name{entries}")
     return tensors

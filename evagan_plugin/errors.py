@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import ModuleType, TracebackType
 
 READABLE_CHOICES = 40
+SHOWN = 3
 
 
 class EvaganError(Exception):
@@ -38,6 +39,12 @@ def nearest(name: str, choices: Iterable[str]) -> str:
         return f"did you mean '{close[0]}'?"
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}Known: {', '.join(choices)}"
+
+
+def some(names: Iterable[str]) -> str:
+    """Return the first :data:`SHOWN` names, for an error."""
+    names = sorted(names)
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def require(module: str, extra: str, *others: str) -> ModuleType:

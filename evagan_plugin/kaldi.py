@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evagan_plugin.errors import UsageError
+from evagan_plugin.errors import UsageError, some
 from evagan_plugin.files import write_text
 
 
@@ -142,15 +142,15 @@ class DataDir:
         known = set(self.utterances)
         missing = {segment.recording for segment in self.segments.values()} - set(self.wav)
         if missing:
-            raise UsageError(f"{where}/segments: recordings that wav.scp lacks: {_some(missing)}")
+            raise UsageError(f"{where}/segments: recordings that wav.scp lacks: {some(missing)}")
         for name, file in _OPTIONAL_TABLES.items():
             table = getattr(self, name)
             if not table:
                 continue
             if (lacking := known - set(table)) and name != "text":
-                raise UsageError(f"{where}/{file}: {len(lacking)} utterances are not in it: {_some(lacking)}")
+                raise UsageError(f"{where}/{file}: {len(lacking)} utterances are not in it: {some(lacking)}")
             if unknown := set(table) - known:
-                raise UsageError(f"{where}/{file}: {len(unknown)} utterances have no audio: {_some(unknown)}")
+                raise UsageError(f"{where}/{file}: {len(unknown)} utterances have no audio: {some(unknown)}")
 
     def subset(self, utterances: Iterable[str]) -> "DataDir":
         """Return a directory of some of the utterances."""
@@ -215,8 +215,3 @@ def _read_segments(path: Path) -> dict[str, Segment]:
             raise UsageError(f"{path}: '{utterance}' begins at {start} s and ends at {end} s")
         segments[utterance] = segment
     return segments
-
-
-def _some(names: Iterable[str], limit: int = 3) -> str:
-    names = sorted(names)
-    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")

@@ -9,7 +9,7 @@ import itertools
 import math
 import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -28,7 +28,6 @@ that make several frames a step round up or down."""
 LISTENING_SECONDS = 10
 """What is synthesised of a validation utterance for TensorBoard at most."""
 PCM_16_SCALE = 2**15
-SHOWN = 3
 READERS = 8
 """Threads that look at audio files."""
 
@@ -209,12 +208,6 @@ def unusable_recordings(
         results = pool.map(lambda path: _problem(path, sample_rate, mono), recordings.values())
         found = track(zip(recordings, results, strict=True), label, total=len(recordings))
         return [f"{utterance} ({problem})" for utterance, problem in found if problem]
-
-
-def some(names: Iterable[str]) -> str:
-    """Return the first :data:`SHOWN` names, for an error."""
-    names = sorted(names)
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def _problem(path: str, sample_rate: int | None, mono: bool) -> str | None:

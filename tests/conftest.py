@@ -31,7 +31,7 @@ def shared_audio() -> Path:
 
 @pytest.fixture
 def evagan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str, str]]:
-    """Return the command as a function that gives exit status, standard output and standard error."""
+    """Return the command as a function: ``evagan("score", ...)`` gives exit status, standard output and error."""
     from evagan_plugin.cli import main
 
     def run(*arguments: object) -> tuple[int, str, str]:

@@ -2,6 +2,8 @@
 
 import json
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,6 @@ import yaml
 from peers import VOCOS, write_vocos
 from torch import nn
 
-from evagan_plugin.cli import main
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
 from evagan_plugin.external import open_external
 
@@ -44,17 +45,26 @@ def vocos(tmp_path: Path) -> nn.Module:
 
 
 @pytest.fixture
+def bigvgan(tmp_path: Path) -> nn.Module:
+    """A small BigVGAN; its files lie under ``tmp_path``."""
+    package = pytest.importorskip("bigvgan", reason="the extra 'bigvgan' is not installed")
+    (tmp_path / "config.json").write_text(json.dumps(BIGVGAN))
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # the old weight_norm
+        model = package.BigVGAN(package.AttrDict(BIGVGAN)).eval()
+    for name, tensor in model.named_parameters():
+        if name.endswith("weight_g"):
+            tensor.data *= 4
+    torch.save({"generator": model.state_dict()}, tmp_path / "bigvgan_generator.pt")
+    return model
+
+
+@pytest.fixture
 def wav() -> torch.Tensor:
     """A chirp of 0.2 s at 24 kHz, no whole number of frames (1, T)."""
     time = torch.arange(4800) / 24000
     return 0.3 * torch.sin(2 * torch.pi * (200 + 4000 * time) * time).unsqueeze(0)
-
-
-def evagan(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["evagan", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return ended.value.code or 0
 
 
 @pytest.mark.parametrize("padding", ["center", "same"])
@@ -77,43 +87,42 @@ def test_vocos_gives_what_its_package_gives(tmp_path: Path, vocos: nn.Module, wa
     assert torch.allclose(again, vocos(whole)[..., : wav.shape[-1]], atol=1e-2 * float(again.abs().max()))
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
-def test_bigvgan_gives_what_its_package_gives(tmp_path: Path, wav: torch.Tensor):
-    bigvgan = pytest.importorskip("bigvgan", reason="the extra 'bigvgan' is not installed")
-    torch.manual_seed(0)
-    model = bigvgan.BigVGAN(bigvgan.AttrDict(BIGVGAN)).eval()
-    for name, tensor in model.named_parameters():
-        if name.endswith("weight_g"):
-            tensor.data *= 4
-    torch.save({"generator": model.state_dict()}, tmp_path / "bigvgan_generator.pt")
-    (tmp_path / "config.json").write_text(json.dumps(BIGVGAN))
+def test_bigvgan_gives_what_its_package_gives(tmp_path: Path, bigvgan: nn.Module, wav: torch.Tensor):
     vocoder = open_external(f"bigvgan:{tmp_path}")
     whole = torch.nn.functional.pad(wav, (0, -wav.shape[-1] % 256))
-    mel = bigvgan.get_mel_spectrogram(whole, bigvgan.AttrDict(BIGVGAN))
+    package = pytest.importorskip("bigvgan")
+    mel = package.get_mel_spectrogram(whole, package.AttrDict(BIGVGAN))
     assert torch.allclose(vocoder.mel_spectrogram(whole.unsqueeze(1)), mel, atol=1e-3)
     with torch.no_grad():
-        wanted = model(mel).squeeze(1)
+        wanted = bigvgan(mel).squeeze(1)
     assert wanted.std() > 0.01
     assert torch.allclose(vocoder.synthesize(mel), wanted, atol=1e-5)
 
 
-def test_synth_writes_wavs_of_an_external_vocoder(
-    tmp_path: Path, vocos: nn.Module, wav: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["vocos", "bigvgan"])
+def test_synth_writes_wavs_exactly_as_long_as_what_went_in(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest, wav: torch.Tensor, evagan: Callable
 ):
+    request.getfixturevalue(kind)
     (tmp_path / "in").mkdir()
-    soundfile.write(tmp_path / "in" / "chirp.wav", wav[0].numpy(), 24000)
-    assert evagan(monkeypatch, "synth", "--vocoder", f"vocos:{tmp_path}", tmp_path / "in", tmp_path / "out") == 0
-    out, rate = soundfile.read(tmp_path / "out" / "chirp.wav", dtype="float32")
-    assert (len(out), rate) == (4800, 24000)
-    wanted = open_external(f"vocos:{tmp_path}").resynthesize(soundfile.read(tmp_path / "in" / "chirp.wav")[0], 24000)
-    assert np.abs(out - wanted.numpy()).max() < 1e-3
+    lengths = (1, 255, 256, 257, 1023, 1024, 4799, 4800)
+    for length in lengths:
+        soundfile.write(tmp_path / "in" / f"{length}.wav", wav[0, :length].numpy(), 24000)
+    status, _, errors = evagan("synth", "--vocoder", f"{kind}:{tmp_path}", tmp_path / "in", tmp_path / "out")
+    assert status == 0, errors
+    vocoder = open_external(f"{kind}:{tmp_path}")
+    for length in lengths:
+        out, rate = soundfile.read(tmp_path / "out" / f"{length}.wav", dtype="float32")
+        assert (len(out), rate) == (length, 24000)
+        wanted = vocoder.resynthesize(soundfile.read(tmp_path / "in" / f"{length}.wav")[0], 24000)
+        assert np.abs(out - wanted.numpy()).max() < 1e-3
 
 
-def test_synth_counts_its_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
-    assert evagan(monkeypatch, "synth", "--vocoder", "vocos:x", "model", "in", "out") == 2
-    assert "SOURCE OUT_DIR expected, not model in out" in capsys.readouterr().err
-    assert evagan(monkeypatch, "synth", "in", "out") == 2
-    assert "MODEL SOURCE OUT_DIR expected, not in out" in capsys.readouterr().err
+def test_synth_counts_its_paths(evagan: Callable):
+    status, _, errors = evagan("synth", "--vocoder", "vocos:x", "model", "in", "out")
+    assert status == 2 and "SOURCE OUT_DIR expected, not model in out" in errors
+    status, _, errors = evagan("synth", "in", "out")
+    assert status == 2 and "MODEL SOURCE OUT_DIR expected, not in out" in errors
 
 
 @pytest.mark.parametrize("spec", ["bigvgam:x", "vocos", "vocos:"])

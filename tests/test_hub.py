@@ -1,15 +1,13 @@
 """Models as directories of the Hugging Face Hub, without a network."""
 
 import json
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from huggingface_hub import ModelCard, constants
 
-from evagan_plugin.cli import main
 from evagan_plugin.config import build_config
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.generator import EVAGANGenerator
@@ -112,34 +110,25 @@ def test_a_directory_without_a_checkpoint_is_told(tmp_path: Path):
         EVAGANVocoder.from_pretrained(tmp_path)
 
 
-def evagan(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["evagan", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return ended.value.code or 0
-
-
-def test_pack_writes_a_card_with_the_scores(vocoder: EVAGANVocoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_pack_writes_a_card_with_the_scores(vocoder: EVAGANVocoder, tmp_path: Path, evagan: Callable):
     vocoder.save(tmp_path / "checkpoint")
     estimate = {"value": 3.91237, "low": 3.8, "high": 4.0, "utterances": 9}
     systems = {"eva_gan": {"path": "x", "metrics": {"pesq_wb": estimate}}, "other": {"path": "y", "metrics": {}}}
     (tmp_path / "scores.json").write_text(json.dumps({"systems": systems}))
     options = ["--scores", tmp_path / "scores.json", "--test-data", "nine items"]
-    assert evagan(monkeypatch, "pack", tmp_path / "checkpoint", tmp_path / "out", *options) == 2
+    assert evagan("pack", tmp_path / "checkpoint", tmp_path / "out", *options)[0] == 2
     options += ["--system", "eva_gan", "--license", "mit", "--data", "LJSpeech-1.1"]
-    assert evagan(monkeypatch, "pack", tmp_path / "checkpoint", tmp_path / "out", *options) == 0
+    assert evagan("pack", tmp_path / "checkpoint", tmp_path / "out", *options)[0] == 0
     card = ModelCard.load(tmp_path / "out" / "README.md")
     assert "| pesq_wb | 3.9124 |" in card.text and "LJSpeech-1.1" in card.text and card.data.license == "mit"
     assert EVAGANVocoder.from_pretrained(tmp_path / "out").config == vocoder.config
 
 
-def test_pack_onto_a_file_is_one_line(
-    vocoder: EVAGANVocoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-):
+def test_pack_onto_a_file_is_one_line(vocoder: EVAGANVocoder, tmp_path: Path, evagan: Callable):
     vocoder.save(tmp_path / "checkpoint")
     (tmp_path / "out").write_text("")
-    assert evagan(monkeypatch, "pack", tmp_path / "checkpoint", tmp_path / "out") == 1
-    assert capsys.readouterr().err == f"evagan: error: cannot write {tmp_path}/out: File exists\n"
+    status, _, errors = evagan("pack", tmp_path / "checkpoint", tmp_path / "out")
+    assert (status, errors) == (1, f"evagan: error: cannot write {tmp_path}/out: File exists\n")
 
 
 def test_push_sends_the_same_directory(vocoder: EVAGANVocoder, monkeypatch: pytest.MonkeyPatch):

@@ -1,14 +1,16 @@
-"""``python -m evagan_plugin.benchmark memory|speed``."""
+"""``python -m evagan_plugin.benchmark memory|score|speed``."""
 
 import typer
 
 from evagan_plugin.benchmark.memory import memory
+from evagan_plugin.benchmark.scoring import score
 from evagan_plugin.benchmark.speed import speed
 from evagan_plugin.errors import one_line_errors
 
 app = typer.Typer(name="benchmark", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.callback()(lambda: None)
 app.command()(memory)
+app.command()(score)
 app.command()(speed)
 
 if __name__ == "__main__":

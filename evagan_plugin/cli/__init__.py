@@ -22,6 +22,9 @@ from evagan_plugin.errors import UsageError, one_line_errors
 BadUsage = typer.BadParameter.__base__
 """Click's ``UsageError``: Typer carries a Click of its own and exports only what is derived from it."""
 
+INTERRUPTED = 130
+"""What Typer returns after an interrupt, without a word."""
+
 app = typer.Typer(
     name="evagan",
     help="EVA-GAN vocoder: synthesis, scores, pictures, checks.",
@@ -56,4 +59,6 @@ def main() -> None:
             raise UsageError(f"{error.format_message()} (see {program} --help)") from None
         except typer.Abort:
             raise KeyboardInterrupt from None
+        if status == INTERRUPTED:
+            raise KeyboardInterrupt
     sys.exit(status if isinstance(status, int) else 0)

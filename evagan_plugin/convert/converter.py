@@ -10,7 +10,7 @@ from evagan_plugin.checkpoint import LANDMARK, fill, folded, load_generator, rea
 from evagan_plugin.config import build_config, read_yaml
 from evagan_plugin.convert import coqui, espnet, firefly, hifigan
 from evagan_plugin.convert.names import translated
-from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest
+from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.generator import EVAGANGenerator
 from evagan_plugin.schema import GeneratorConfig, VocoderConfig
 
@@ -90,7 +90,9 @@ def _detect(state: Mapping[str, Tensor], source: Path) -> str:
     for kind, landmark in landmarks.items():
         if any(f".{name}".endswith(f".{landmark}") for name in state):
             return kind
-    raise EvaganError(f"{source} holds no generator that is known: formats are {', '.join(landmarks)}")
+    raise EvaganError(
+        f"{source} holds no generator that is known (formats: {', '.join(landmarks)}): its tensors are {some(state)}"
+    )
 
 
 def _config_beside(source: Path, kind: str) -> Path | None:

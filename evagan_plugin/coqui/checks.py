@@ -8,14 +8,13 @@ from typing import Any
 from torch import Tensor, nn
 from trainer.generic_utils import remove_experiment_folder
 
-from evagan_plugin.checkpoint import generator_weights, read_weights
+from evagan_plugin.checkpoint import DISCRIMINATORS, generator_weights, read_weights
 from evagan_plugin.config import config_difference, config_to_dict
 from evagan_plugin.coqui.config import vocoder_config
 from evagan_plugin.coqui.data import recordings_of
-from evagan_plugin.errors import ConfigError, EvaganError, UsageError
-from evagan_plugin.segments import some, unusable_recordings
+from evagan_plugin.errors import ConfigError, EvaganError, UsageError, some
+from evagan_plugin.segments import unusable_recordings
 
-DISCRIMINATORS = "gan.discriminators."
 logger = logging.getLogger(__name__)
 
 

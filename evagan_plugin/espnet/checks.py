@@ -1,6 +1,7 @@
 """What is checked before ESPnet starts."""
 
 import argparse
+import logging
 import os
 import zipfile
 from collections.abc import Mapping
@@ -9,13 +10,13 @@ from pathlib import Path
 import torch
 from espnet2.tasks.abs_task import optim_classes, scheduler_classes
 
-from evagan_plugin.checkpoint import check_same_config
+from evagan_plugin.checkpoint import DISCRIMINATORS, check_same_config, read_weights
 from evagan_plugin.config import VocoderConfig, build_config, config_difference, config_to_dict, read_yaml
-from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest
+from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.espnet.listening import check_listening
 from evagan_plugin.files import atomic_path
 from evagan_plugin.kaldi import read_scp
-from evagan_plugin.segments import some, unusable_recordings
+from evagan_plugin.segments import unusable_recordings
 
 DATA_NAMES = ("wav", "feats")
 PROBE_BYTES = 2**20
@@ -146,6 +147,8 @@ def _check_init_params(args: argparse.Namespace, config: VocoderConfig) -> None:
         _check_whole(path)
         if not args.ignore_init_mismatch:
             _check_same(args, config, path)
+        if not any(name.startswith(DISCRIMINATORS) for name in read_weights(path)):
+            logging.warning("%s has no discriminators: they start anew", path)
 
 
 def _check_whole(checkpoint: Path) -> None:

@@ -27,8 +27,8 @@ class WorldCepstrum:
             unit="dB",
             better="lower",
             pooling="mean of utterances",
-            definition="mel-cepstral distortion of WORLD's envelope (dio, stonemask, cheaptrick, 5 ms), order 24, "
-            "alpha of the sample rate, c1 to c24, frames not warped",
+            definition="mel-cepstral distortion of WORLD's envelope (dio, stonemask, cheaptrick, 5 ms) at the rate of "
+            "the audio, order 24, alpha of that rate, c1 to c24, frames not warped",
             speech_only=True,
         ),
     )
@@ -70,8 +70,9 @@ class GeneralisedCepstrum:
             unit="dB",
             better="lower",
             pooling="mean of utterances",
-            definition="mel-cepstral distortion as ttslr/python-MCD: 22.05 kHz, 16-bit scale, Blackman 1024/256, "
-            "SPTK mgcep order 25, alpha 0.41, gamma -1/5, c0 included, dynamic time warping",
+            definition="mel-cepstral distortion as ttslr/python-MCD: audio resampled to 22.05 kHz by torchaudio's "
+            "defaults, 16-bit scale, Blackman 1024/256, SPTK "
+            "mgcep order 25, alpha 0.41, gamma -1/5, c0 included, mean over the path of dynamic time warping",
             speech_only=True,
         ),
     )

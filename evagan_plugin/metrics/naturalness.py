@@ -27,7 +27,8 @@ class DistillMOS:
             unit="MOS",
             better="higher",
             pooling="mean of utterances",
-            definition="distillmos at 16 kHz, no reference, utterances of 4 s and more",
+            definition="distillmos, no reference; audio resampled to 16 kHz by torchaudio's defaults, utterances "
+            "of 4 s and more",
             speech_only=True,
         ),
     )

@@ -38,7 +38,7 @@ class PitchTrack:
 
 def _metrics(suffix: str, network: str) -> tuple[Metric, ...]:
     label = " (CREPE tiny)" if suffix else ""
-    how = f"CARGAN's, torchcrepe '{network}' on audio at 22.05 kHz"
+    how = f"CARGAN's, torchcrepe '{network}', audio resampled to 22.05 kHz, then to 16 kHz by torchaudio's defaults"
     return (
         Metric(
             name=f"periodicity_rmse{suffix}",

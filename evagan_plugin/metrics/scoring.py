@@ -1,12 +1,9 @@
 """Scores of systems against a reference: :func:`score_systems`, for the command line and for recipes."""
 
-import multiprocessing
-import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import combinations
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from evagan_plugin.metrics.base import Family, Metric
 from evagan_plugin.metrics.bootstrap import Comparison, Estimate, compare_pair, estimate
 from evagan_plugin.metrics.catalogue import families_for, select_metrics
 from evagan_plugin.metrics.journal import Journal
+from evagan_plugin.metrics.processes import in_processes
 from evagan_plugin.metrics.sources import Item, Unmatched, common_sample_rate, match, read_categories
 from evagan_plugin.metrics.utterance import GROUND_TRUTH, UtteranceScore, score_item
 from evagan_plugin.progress import track
@@ -110,7 +108,8 @@ def score_systems(
         periodicity: CREPE's network for the pitch metrics, ``tiny`` or ``full``; by default that of the set.
         nj: Number of processes.
         out: Directory where finished utterances are kept: the same call again goes on from there.
-        manifest: Tab-separated table with ``utt_id`` and ``category``; speech metrics are for speech only then.
+        manifest: Tab-separated table with ``utt_id`` and ``category`` of every utterance; speech metrics are for
+            speech only then.
         ground_truth: Score the reference itself, copied through a 16-bit WAV, as one more system.
         device: Where networks run, e.g. ``cuda``.
 
@@ -126,15 +125,16 @@ def score_systems(
         raise UsageError(f"'{GROUND_TRUTH}' is the name of the reference's own row: choose another")
     _check_device(device)
     chosen = select_metrics(metrics, periodicity)
-    categories = read_categories(manifest) if manifest else {}
+    categories = read_categories(manifest) if manifest else None
     items, unmatched = match(reference, systems, categories)
     sample_rate = common_sample_rate(items)
     work = _Work(tuple(metric.name for metric in chosen), ground_truth, device)
     journal = Journal(Path(out), chosen) if out is not None else None
     found: dict[str, list[UtteranceScore]] = {}
     try:
-        for item, scores in _score_all(items, work, nj, journal):
-            found[item.utt_id] = scores
+        with closing(_score_all(items, work, nj, journal)) as results:
+            for item, scores in results:
+                found[item.utt_id] = scores
     except BaseException:
         if journal:
             journal.close()
@@ -172,37 +172,13 @@ def _score_all(
     if not waiting:
         return
     jobs = min(nj, len(waiting))
-    new = _in_processes(waiting, work, jobs) if jobs > 1 else _in_this_process(waiting, work)
-    for item, scores in track(new, "score", len(waiting)):
-        if journal:
-            journal.add(item, scores)
-        yield item, scores
-
-
-def _in_this_process(items: Iterable[Item], work: _Work) -> Iterator[tuple[Item, list[UtteranceScore]]]:
-    for item in items:
-        yield item, _score(item, work)
-
-
-def _in_processes(items: Sequence[Item], work: _Work, jobs: int) -> Iterator[tuple[Item, list[UtteranceScore]]]:
-    """Spawn processes: torch's threads do not survive a fork, and CREPE, PESQ and numpy's generator share state."""
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_start_process)
-    try:
-        futures = {pool.submit(_score, item, work): item for item in items}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool:
-        raise EvaganError(
-            "a scoring process died (out of memory?): try again with fewer jobs; finished utterances are kept in --out"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_process() -> None:
-    # An interrupt is the parent's business; a traceback from each process would bury its line.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
+    score = partial(_score, work=work)
+    new = in_processes(score, waiting, jobs) if jobs > 1 else ((item, score(item)) for item in waiting)
+    with closing(new):
+        for item, scores in track(new, "score", len(waiting)):
+            if journal:
+                journal.add(item, scores)
+            yield item, scores
 
 
 @cache

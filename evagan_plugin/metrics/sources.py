@@ -7,7 +7,7 @@ from pathlib import Path
 import soundfile
 
 from evagan_plugin.audio import AUDIO_SUFFIXES
-from evagan_plugin.errors import UsageError
+from evagan_plugin.errors import UsageError, some
 from evagan_plugin.kaldi import read_scp
 
 
@@ -87,11 +87,17 @@ def match(
 ) -> tuple[list[Item], list[Unmatched]]:
     """Match the utterances of the systems with those of the reference.
 
+    Args:
+        reference: Anything that :func:`read_source` takes.
+        systems: The same of each system, by name.
+        categories: Category of every utterance, as :func:`read_categories` gives it; None without a manifest.
+
     Returns:
         What can be scored, sorted by id, and what only one side has.
 
     Raises:
-        UsageError: If a source cannot be read or a system shares no utterance with the reference.
+        UsageError: If a source cannot be read, a system shares no utterance with the reference, or an utterance has
+            no category: it would count as speech.
     """
     references = read_source(reference)
     found = {name: read_source(path) for name, path in systems.items()}
@@ -109,6 +115,12 @@ def match(
         for key in sorted(references)
         if (hypotheses := {name: files[key] for name, files in found.items() if key in files})
     ]
+    lacking = [item.utt_id for item in items if not item.category]
+    if categories is not None and lacking:
+        raise UsageError(
+            f"the manifest has no category for {len(lacking)} of {len(items)} utterances of {reference}: "
+            f"{some(lacking)}"
+        )
     return items, unmatched
 
 

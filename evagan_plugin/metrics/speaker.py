@@ -23,7 +23,8 @@ class SpeakerCosine:
             unit="",
             better="higher",
             pooling="mean of utterances",
-            definition="cosine of resemblyzer's speaker embeddings (16 kHz, volume raised, long silences cut)",
+            definition="cosine of resemblyzer's speaker embeddings (audio resampled to 16 kHz by librosa, volume "
+            "raised, long silences cut)",
             speech_only=True,
         ),
     )

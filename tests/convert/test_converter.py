@@ -2,19 +2,19 @@
 
 import json
 import pickle
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 import yaml
 from published import STYLES, EspnetHiFiGAN, HiFiGAN, loud
 from test_parity import PARAMS, PWG, V3, coqui_config, write_pwg
 
 from evagan_plugin.checkpoint import load_generator
-from evagan_plugin.cli import main
 from evagan_plugin.config import build_config, config_to_dict, load_preset
 from evagan_plugin.convert.converter import open_published
 from evagan_plugin.gan import GANVocoder
@@ -29,16 +29,9 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def convert(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Run:
-    """Return the command as a function that gives exit status, standard output and standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["evagan", "convert", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code or 0, *capsys.readouterr()
-
-    return run
+def convert(evagan: Run) -> Run:
+    """Return ``evagan convert`` as a function that gives exit status, standard output and standard error."""
+    return lambda *arguments: evagan("convert", *arguments)
 
 
 @pytest.fixture
@@ -59,6 +52,21 @@ def test_it_says_what_came_out_and_that_discriminators_start_fresh(convert: Run,
         assert part in output
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"model.safetensors", "config.yaml"}
     assert EVAGANVocoder.load(tmp_path / "out").synthesize(torch.randn(80, 5)).shape == (5 * 256,)
+
+
+def test_the_command_line_speaks_with_it(evagan: Run, convert: Run, published: Path, tmp_path: Path):
+    convert(published, tmp_path / "ours")
+    wav = 0.1 * np.random.default_rng(0).standard_normal(5000).astype(np.float32)
+    soundfile.write(tmp_path / "copy.wav", wav, 22050, subtype="FLOAT")
+    np.save(tmp_path / "mel.npy", np.random.default_rng(1).standard_normal((80, 5)).astype(np.float32))
+    vocoder = EVAGANVocoder.load(tmp_path / "ours")
+    wanted = {"copy": vocoder.resynthesize(wav, 22050), "mel": vocoder.synthesize(np.load(tmp_path / "mel.npy"))}
+    for name, source in {"copy": "copy.wav", "mel": "mel.npy"}.items():
+        status, _, errors = evagan("synth", tmp_path / "ours", tmp_path / source, tmp_path / "out")
+        assert status == 0, errors
+        spoken, sample_rate = soundfile.read(tmp_path / "out" / f"{name}.wav", dtype="float32")
+        assert sample_rate == 22050 and spoken.shape == wanted[name].shape
+        assert np.abs(spoken - wanted[name].numpy()).max() < 1e-3
 
 
 def test_for_espnet_it_writes_what_init_param_and_config_take(convert: Run, published: Path, tmp_path: Path):
@@ -113,6 +121,18 @@ def test_tensors_that_do_not_fit_are_listed_and_nothing_is_written(convert: Run,
     assert not (tmp_path / "out").exists()
 
 
+def test_half_of_a_weight_norm_is_not_loaded(convert: Run, published: Path, tmp_path: Path):
+    state = torch.load(published, weights_only=True)["generator"]
+    for change in (
+        {"conv_post.weight_g": torch.ones(5, 1, 1)},
+        {"conv_post.weight_g": torch.full((1, 1, 1), torch.nan)},
+    ):
+        torch.save({"generator": state | change}, published)
+        status, _, errors = convert(published, tmp_path / "out")
+        assert status == 1 and "upsampler.post.weight" in errors and errors.count("\n") == 1
+        assert not (tmp_path / "out").exists()
+
+
 class Code:
     """Touches a file when it is unpickled."""
 
@@ -155,7 +175,10 @@ def test_unknown_names_come_with_the_nearest(convert: Run, published: Path, tmp_
 def test_weights_without_a_known_generator_are_refused(convert: Run, published: Path, tmp_path: Path):
     torch.save({"encoder.bias": torch.zeros(3)}, published)
     status, _, errors = convert(published, tmp_path / "out")
-    assert status == 1 and "no generator that is known" in errors
+    assert status == 1 and "no generator that is known" in errors and "its tensors are encoder.bias" in errors
+    torch.save({"mpd": {"convs.0.bias": torch.zeros(3)}, "steps": 3}, published)
+    status, _, errors = convert(published, tmp_path / "out")
+    assert status == 1 and "holds no weights by name: its entries are mpd, steps" in errors
 
 
 def test_a_missing_config_is_told(convert: Run, published: Path, tmp_path: Path):

@@ -12,25 +12,13 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from tiny_models import TINY
 
 pytest.importorskip("TTS", reason="the extra 'coqui' is not installed")
 pytest.importorskip("trainer", reason="the extra 'coqui' is not installed")
 
 AUDIO = {"sample_rate": 16000, "mel_fmin": 80.0, "mel_fmax": 7600.0}
-VOCODER = {
-    "preset": "eva_gan_tiny_16k",
-    "generator": {
-        "context": {"dims": [8], "depths": [1]},
-        "channels": 64,
-        "resblock_kernels": [3],
-        "resblock_dilations": [1],
-    },
-    "discriminators": {
-        "mpd": {"periods": [2, 3], "channels": 2, "max_channels": 8},
-        "mrd": {"channels": 2, "resolutions": [[512, 128, 512]]},
-    },
-    "training": {"segment_frames": 32, "discriminator_frames": 16},
-}
+VOCODER = TINY["vocoder_conf"]
 TRAINING = {
     "batch_size": 2,
     "eval_batch_size": 2,

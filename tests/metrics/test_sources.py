@@ -90,6 +90,15 @@ def test_categories_come_from_a_manifest(tmp_path):
         read_categories(manifest)
 
 
+@pytest.mark.parametrize("categories", [{}, {"a": "speech"}, {"a": "speech", "b": ""}])
+def test_a_manifest_names_every_utterance(tmp_path, categories):
+    reference = write_corpus(tmp_path / "ref", {"a": VOICE, "b": VOICE})
+    with pytest.raises(UsageError, match=r"the manifest has no category for \d of 2 utterances of .*: .*b$"):
+        match(reference, {"hyp": reference}, categories)
+    items, _ = match(reference, {"hyp": reference}, {"a": "speech", "b": "drums", "c": "music"})
+    assert [item.category for item in items] == ["speech", "drums"]
+
+
 def test_metrics_are_chosen_by_set_name_and_network():
     assert {metric.name for metric in select_metrics()} == set(SETS["fast"])
     assert [metric.name for metric in select_metrics("log_mel_l1, m_stft")] == ["m_stft", "log_mel_l1"]

@@ -1,55 +1,52 @@
-"""What scoring costs beside the libraries' own calls, measured side by side."""
+"""The scoring benchmark: both sides do the same work, and the command says what each costs."""
 
-import time
+import re
+from collections.abc import Callable
+from pathlib import Path
 
-import auraloss
-import numpy as np
-import pesq
 import pytest
 import soundfile
-import torch
-import torchaudio
-import torchcrepe
-from metric_signals import SAMPLE_RATE, make_voice, with_noise, write_corpus
+from metric_signals import SAMPLE_RATE
+from typer.testing import CliRunner
 
-from evagan_plugin.metrics import score_systems
+from evagan_plugin.benchmark.__main__ import app
+from evagan_plugin.benchmark.scoring import SYSTEM, Libraries, score_pairs
+from evagan_plugin.metrics.periodicity import Periodicity
+from evagan_plugin.metrics.sources import match
 
-UTTERANCES = 100
+Corpus = Callable[[int], tuple[Path, Path]]
 
 
-def library_calls(reference, hypothesis, distance):
-    """Score a pair by the libraries' own functions, as a script of a few lines would."""
-    pair = []
-    for path in (hypothesis, reference):
-        wav = torch.from_numpy(soundfile.read(path, dtype="float32")[0])
-        narrow = torchaudio.functional.resample(wav, SAMPLE_RATE, 16000)
-        padded = torch.nn.functional.pad(narrow[None, None], (419, 419), mode="reflect")[0]
-        torchcrepe.predict(
-            padded, 16000, 185, 50.0, 550.0, "tiny", return_periodicity=True, batch_size=1024, pad=False
-        )  # fmt: skip
-        pair.append((wav, (narrow.clamp(-1, 1) * 32767).short().numpy()))
-    with torch.no_grad():
-        distance(pair[0][0][None, None], pair[1][0][None, None])
-    pesq.pesq(16000, pair[1][1], pair[0][1], "wb")
+def test_both_sides_come_to_the_same_figures(corpus: Corpus):
+    reference, noisy = corpus(1)
+    items, _ = match(reference, {SYSTEM: noisy})
+    (score,) = score_pairs(items).utterances
+    libraries = Libraries()
+    values = libraries.values(items[0])
+    assert score.sums["m_stft"] == pytest.approx((values["m_stft"], 1.0))
+    assert score.sums["pesq_wb"] == pytest.approx((values["pesq_wb"], 1.0))
+    family = Periodicity("tiny")
+    family.prepare()
+    for path, (pitch, _) in zip((items[0].reference, items[0].hypotheses[SYSTEM]), values["tracks"], strict=True):
+        ours = family.analyse(soundfile.read(path, dtype="float32")[0], SAMPLE_RATE).pitch
+        assert float(ours.median()) == pytest.approx(float(pitch.median()), rel=0.01)
+    assert set(libraries.seconds) == {"reading and resampling", "auraloss", "pesq", "torchcrepe, tiny"}
+
+
+def test_the_command_prints_the_ratio_of_both(corpus: Corpus):
+    reference, noisy = corpus(3)
+    done = CliRunner().invoke(app, ["score", str(reference), str(noisy), "--utterances", "2"])
+    assert done.exit_code == 0, done.output
+    assert "2 utterances" in done.output
+    figures = {name: float(value) for name, value in re.findall(r"^(\S.*?) +(\d+\.\d\d)$", done.output, re.MULTILINE)}
+    parts = sum(figures[name] for name in ("reading and resampling", "auraloss", "pesq", "torchcrepe, tiny"))
+    assert figures["sum of the libraries"] == pytest.approx(parts, abs=0.03)
+    assert figures["ratio"] == pytest.approx(figures["evagan score"] / figures["sum of the libraries"], abs=0.1)
 
 
 @pytest.mark.slow
-def test_the_fast_set_costs_at_most_1_3_times_the_library_calls(tmp_path):
-    voices = {f"utt{index:03}": make_voice(0.6, 100 + index, seed=index) for index in range(UTTERANCES)}
-    reference = write_corpus(tmp_path / "ref", voices)
-    noisy = write_corpus(tmp_path / "noisy", {key: with_noise(wav, 20) for key, wav in voices.items()})
-    distance = auraloss.freq.MultiResolutionSTFTLoss()
-    names = sorted(voices)
-    # Models are loaded and functions compiled before either clock runs; both count processor time.
-    library_calls(reference / "utt000.wav", noisy / "utt000.wav", distance)
-    first = write_corpus(tmp_path / "first", {"utt000": voices["utt000"]})
-    score_systems(first, {"noisy": noisy})
-    ratios = []
-    for _ in range(2):
-        start = time.process_time()
-        for name in names:
-            library_calls(reference / f"{name}.wav", noisy / f"{name}.wav", distance)
-        middle = time.process_time()
-        score_systems(reference, {"noisy": noisy})
-        ratios.append((time.process_time() - middle) / (middle - start))
-    assert np.min(ratios) <= 1.3, ratios
+def test_the_fast_set_costs_at_most_1_3_times_the_library_calls(corpus: Corpus):
+    reference, noisy = corpus(100)
+    done = CliRunner().invoke(app, ["score", str(reference), str(noisy)])
+    assert done.exit_code == 0, done.output
+    assert float(re.search(r"ratio +([\d.]+)", done.output)[1]) <= 1.3
