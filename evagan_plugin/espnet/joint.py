@@ -1,5 +1,7 @@
 """EVA-GAN inside ESPnet's joint training of an acoustic model and a vocoder (``tts: joint_text2wav``).
 
+The same in singing (``svs: joint_score2wav``).
+
 In a config::
 
     tts: joint_text2wav
@@ -106,7 +108,7 @@ def mel_loss_params(mel: MelConfig) -> dict[str, Any]:
 
 
 def complete_joint(wrapped: Callable, instance: object, args: tuple, kwargs: Mapping[str, Any]) -> None:
-    """Around ``JointText2Wav.__init__``: fill in what follows from EVA-GAN's preset, as ESPnet does for HiFi-GAN.
+    """Around the constructors of ``JointText2Wav`` and ``JointScore2Wav``: fill in what follows from EVA-GAN's preset.
 
     ``in_channels`` is the acoustic model's. ``sampling_rate``, ``mel_loss_params`` and ``discriminator_params`` are
     the preset's where the config does not give them.
@@ -125,14 +127,15 @@ def complete_joint(wrapped: Callable, instance: object, args: tuple, kwargs: Map
 
 
 def check_upsampling(wrapped: Callable, instance: object, args: tuple, kwargs: Mapping[str, Any]) -> None:
-    """Around ``ESPnetGANTTSModel.__init__``: name both numbers where ESPnet only asserts that they are equal.
+    """Around the constructors of ESPnet's GAN models: name both numbers where ESPnet only asserts that they are equal.
 
     Raises:
         ConfigError: If the generator does not make ``n_shift`` samples a frame.
     """
     given = inspect.signature(wrapped).bind(*args, **kwargs).arguments
     extractor = given.get("feats_extract")
-    for generator in given["tts"].modules():
+    model = given["tts" if "tts" in given else "svs"]
+    for generator in model.modules():
         if not isinstance(generator, JointGenerator) or extractor is None:
             continue
         shift = extractor.get_parameters()["n_shift"]
