@@ -118,6 +118,8 @@ def complete_joint(wrapped: Callable, instance: object, args: tuple, kwargs: Map
         settings = given.get("vocoder_params", {})
         config = generator_config({name: value for name, value in settings.items() if name != "in_channels"})
         given["vocoder_params"] = {**settings, "in_channels": given["odim"]}
+        if given.get("use_pqmf"):
+            raise ConfigError("tts_conf: use_pqmf is for vocoders of several bands; EVA-GAN makes one: leave it out")
         given.setdefault("sampling_rate", config.mel.sample_rate)
         given.setdefault("mel_loss_params", mel_loss_params(config.mel))
     if given.get("discriminator_type") == DISCRIMINATOR_NAME:

@@ -48,8 +48,8 @@ def run_hook(module: ModuleType) -> None:
     except (ImportError, AttributeError) as error:
         if isinstance(error, ImportError) and not (error.name or "").startswith("espnet2"):
             raise  # a package that has nothing to do with the version
-        lacking = f"what EVA-GAN needs for {module.__name__} ({' '.join(str(error).split())})"
-        raise _unknown_version(lacking) from error
+        reason = " ".join(str(error).split())
+        raise _unknown_version(f"is not as expected at {module.__name__}: {reason}") from error
 
 
 @functools.cache
@@ -92,14 +92,14 @@ def _find(module: ModuleType, path: str) -> object:
     installed_version()
     for name in path.split("."):
         if not hasattr(place, name):
-            raise _unknown_version(f"{module.__name__}.{path}")
+            raise _unknown_version(f"has no {module.__name__}.{path}")
         place = getattr(place, name)
     return place
 
 
-def _unknown_version(lacking: str) -> EvaganError:
+def _unknown_version(difference: str) -> EvaganError:
     return EvaganError(
-        f"EVA-GAN cannot be registered: ESPnet {installed_version()} has no {lacking}. evagan-plugin was tested with "
+        f"EVA-GAN cannot be registered: ESPnet {installed_version()} {difference}. evagan-plugin was tested with "
         f"{', '.join(TESTED_VERSIONS)}; EVAGAN_PLUGIN_AUTOLOAD=0 runs ESPnet without EVA-GAN"
     )
 

@@ -22,7 +22,7 @@ from evagan_plugin.checkpoint import save_checkpoint
 from evagan_plugin.config import build_config, config_to_dict
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
 from evagan_plugin.espnet import register
-from evagan_plugin.espnet.generated_mels import align, convert_features
+from evagan_plugin.espnet.generated_mels import align, check_features, convert_features
 from evagan_plugin.espnet.vocoder import ESPnetVocoder, load_vocoder, mel_of
 from evagan_plugin.generator import EVAGANGenerator
 from evagan_plugin.mel import MelSpectrogram
@@ -75,9 +75,16 @@ def assert_spoken(out: Path, valid: Path) -> None:
         assert np.abs(wav).max() > 0
 
 
-def test_the_hosts_command_speaks_through_eva_gan(inference_options, tiny_vocoder, spoken, tmp_path):
-    weights = tiny_vocoder / "model.safetensors"
-    config = tiny_vocoder / "config.yaml"
+@pytest.fixture(scope="module")
+def trained_vocoder(train, tmp_path_factory) -> Path:
+    """Checkpoint of a short run of ``vocoder_train``, with its ``config.yaml`` beside it."""
+    experiment = train(tmp_path_factory.mktemp("voc") / "exp", {"num_iters_per_epoch": 1})
+    return experiment / "valid.mel.best.pth"
+
+
+def test_the_hosts_command_speaks_through_eva_gan(inference_options, trained_vocoder, spoken, tmp_path):
+    weights = trained_vocoder
+    config = trained_vocoder.with_name("config.yaml")
     done = run(
         HOST, *inference_options, "--vocoder_file", weights, "--vocoder_config", config, "--output_dir", tmp_path
     )
@@ -100,7 +107,9 @@ def test_without_hook_and_wrapper_the_host_says_what_it_cannot_read(inference_op
     weights = tiny_vocoder / "model.safetensors"
     done = run(HOST, *inference_options, "--vocoder_file", weights, "--output_dir", tmp_path, autoload="0")
     assert done.returncode != 0
-    assert done.stderr.strip().endswith(f"{weights} is not supported format.")
+    *_, error, reminder = done.stderr.strip().splitlines()
+    assert error.endswith(f"{weights} is not supported format.")
+    assert reminder.startswith("EVAGAN_PLUGIN_AUTOLOAD=0: espnet2 does not know EVA-GAN; unset it, or call ")
     assert not list(tmp_path.rglob("*.wav"))
 
 
@@ -126,6 +135,32 @@ def test_text2speech_gives_whole_frames_of_what_the_vocoder_makes_of_the_feature
     assert torch.allclose(out["wav"], vocoder.synthesize(mel), atol=1e-4)
     assert not torch.allclose(out["wav"], vocoder.synthesize(mel - 1.0), atol=1e-2)
     assert "EVA-GAN(16000 Hz" in repr(speaker.vocoder)
+    out["wav"] *= 0.5  # which PyTorch refuses for what inference_mode has made
+
+
+def test_from_pretrained_takes_our_vocoder_too(acoustic_model, tiny_vocoder):
+    paths = {"train_config": acoustic_model / "config.yaml", "model_file": acoustic_model / "1epoch.pth"}
+    options = {**paths, "vocoder_file": tiny_vocoder, "maxlenratio": 1.0, "always_fix_seed": True}
+    speaker = Text2Speech.from_pretrained(**options)
+    assert isinstance(speaker.vocoder, ESPnetVocoder)
+    assert torch.equal(speaker("YES NO")["wav"], Text2Speech(**options)("YES NO")["wav"])
+
+
+def test_inference_is_without_weight_norm_and_without_autograd(acoustic_model, tiny_vocoder):
+    paths = acoustic_model / "config.yaml", acoustic_model / "1epoch.pth"
+    speaker = Text2Speech(*paths, vocoder_file=tiny_vocoder, maxlenratio=1.0)
+    generator, seen = speaker.vocoder.vocoder.generator, []
+    generator.register_forward_hook(lambda *_: seen.append(torch.is_inference_mode_enabled()))
+    speaker("YES")
+    assert seen == [True]
+    assert not any("parametrizations" in name for name in generator.state_dict())
+
+
+def test_normalised_features_are_refused(acoustic_model, tiny_vocoder):
+    paths = acoustic_model / "config.yaml", acoustic_model / "1epoch.pth"
+    with pytest.raises(UsageError, match="prefer_normalized_feats: EVA-GAN takes features that are not normalised"):
+        Text2Speech(*paths, vocoder_file=tiny_vocoder, prefer_normalized_feats=True)
+    assert Text2Speech(*paths, prefer_normalized_feats=True).prefer_normalized_feats
 
 
 @pytest.mark.slow
@@ -214,6 +249,53 @@ def test_a_mismatch_lists_every_field_with_both_values_and_what_to_do(tmp_path):
     with pytest.raises(ConfigError, match="sample_rate is 22050 there and 16000 here") as caught:
         load_vocoder(directory, feats_extract=rate)
     assert "vocoder_conf.mel: {sample_rate: 22050, center: true}" in str(caught.value)
+    hop = LogMelFbank(**{**FEATURES, "hop_length": 200, "n_mels": 64})
+    with pytest.raises(
+        ConfigError, match=r"hop_length is 200 there and 256 here; n_mels is 64 .* and 80 here"
+    ) as caught:
+        load_vocoder(directory, feats_extract=hop)
+    assert "upsample_rates whose product is 200" in str(caught.value)
+
+
+def test_what_the_remedy_says_makes_a_vocoder_that_fits(tmp_path):
+    """The options that an error names, put into a config, are accepted."""
+    extractor = LogMelFbank(**{**FEATURES, "hop_length": 128, "fmax": 7000})
+    with pytest.raises(ConfigError) as caught:
+        load_vocoder(vocoder_of(tmp_path / "other"), feats_extract=extractor)
+    remedy = str(caught.value).partition("vocoder_conf.mel: ")[2]
+    mel, _, rates = remedy.partition(" and vocoder_conf.generator.upsample_rates whose product is ")
+    assert rates == "128"
+    config = build_config(
+        {
+            **TINY_CONFIG,
+            "mel": yaml.safe_load(mel),
+            "generator": {**TINY_CONFIG["generator"], "upsample_rates": [8, 16]},
+        }
+    )
+    save_checkpoint(tmp_path / "fits", config, EVAGANGenerator.from_config(config))
+    assert load_vocoder(tmp_path / "fits", feats_extract=extractor)(torch.zeros(5, 80)).shape == (5 * 128,)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, None),
+        ({"feats_extract": "linear_spectrogram"}, "feats_extract is linear_spectrogram, not fbank"),
+        ({"feats_extract_conf": {"fmim": 80}}, "feats_extract_conf: .*fmim"),
+        ({"feats_extract_conf": {**FEATURES, "fmin": 0}}, "f_min is 0.* there and 80.* here"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["checkpoint", "training config"])
+def test_features_are_compared_before_anything_is_trained(kind, change, message, tiny_vocoder, tmp_path):
+    acoustic, vocoder = tmp_path / "acoustic.yaml", tmp_path / "vocoder.yaml"
+    acoustic.write_text(yaml.safe_dump({"tts": "tacotron2", "feats_extract_conf": FEATURES} | change))
+    vocoder.write_text(yaml.safe_dump(TINY))
+    target = tiny_vocoder if kind == "checkpoint" else vocoder
+    if message is None:
+        check_features(acoustic, target)
+    else:
+        with pytest.raises(ConfigError, match=message):
+            check_features(acoustic, target)
 
 
 def test_other_features_than_mels_are_refused(tiny_vocoder):
@@ -236,6 +318,13 @@ def test_a_checkpoint_of_another_config_is_refused(tiny_vocoder, tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
     with pytest.raises(EvaganError, match="does not fit the config"):
         load_vocoder(tiny_vocoder / "model.safetensors", tmp_path / "config.yaml")
+
+
+def test_a_truncated_checkpoint_is_refused(trained_vocoder, tmp_path):
+    half = tmp_path / "half.pth"
+    half.write_bytes(trained_vocoder.read_bytes()[:5000])
+    with pytest.raises(EvaganError, match=r"half\.pth: damaged or truncated"):
+        load_vocoder(half, trained_vocoder.with_name("config.yaml"))
 
 
 def test_features_from_files_are_taken_unchecked_with_a_warning(acoustic_model, tiny_vocoder, tmp_path, caplog):

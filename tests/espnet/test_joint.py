@@ -22,12 +22,29 @@ register()
 
 HOP = 256
 ACOUSTIC = {"idim": 10, "odim": 80, "segment_size": 16, "text2mel_type": "tacotron2"}
+FASTSPEECH2 = {
+    "adim": 8,
+    "aheads": 2,
+    "elayers": 1,
+    "eunits": 8,
+    "dlayers": 1,
+    "dunits": 8,
+    "postnet_layers": 1,
+    "postnet_chans": 8,
+    "duration_predictor_layers": 1,
+    "duration_predictor_chans": 8,
+    "energy_predictor_layers": 1,
+    "energy_predictor_chans": 8,
+    "pitch_predictor_layers": 1,
+    "pitch_predictor_chans": 8,
+}
+SPEAKERS = {"spks": 4, "langs": 3, "spk_embed_dim": 5}
 WHOLE = {**TINY_GENERATOR, "discriminators": TINY_DISCRIMINATOR, "training": {"segment_frames": 16}}
 
 
 def joint(**options) -> JointText2Wav:
     torch.manual_seed(0)
-    return JointText2Wav(**ACOUSTIC, text2mel_params=dict(TACOTRON2), **options)
+    return JointText2Wav(**{**ACOUSTIC, "text2mel_params": dict(TACOTRON2), **options})
 
 
 def ours(**options) -> JointText2Wav:
@@ -42,7 +59,8 @@ def ours(**options) -> JointText2Wav:
 
 def balanced(vocoder_params=WHOLE, **options) -> EVAGANJointText2Wav:
     torch.manual_seed(0)
-    return EVAGANJointText2Wav(**ACOUSTIC, text2mel_params=dict(TACOTRON2), vocoder_params=vocoder_params, **options)
+    options = {**ACOUSTIC, "text2mel_params": dict(TACOTRON2), **options}
+    return EVAGANJointText2Wav(vocoder_params=vocoder_params, **options)
 
 
 @pytest.fixture
@@ -55,6 +73,25 @@ def batch() -> dict[str, torch.Tensor]:
         "feats_lengths": torch.tensor([20, 18]),
         "speech": 0.1 * torch.randn(2, 20 * HOP),
         "speech_lengths": torch.tensor([20 * HOP, 18 * HOP]),
+    }
+
+
+@pytest.fixture
+def who() -> dict[str, torch.Tensor]:
+    return {"sids": torch.tensor([[1], [2]]), "lids": torch.tensor([[0], [1]]), "spembs": torch.ones(2, 5)}
+
+
+@pytest.fixture
+def prosody() -> dict[str, torch.Tensor]:
+    """What FastSpeech2 needs beside ``batch``: one more token, the end of the sentence."""
+    lengths = torch.tensor([7, 6])
+    return {
+        "durations": torch.tensor([[3, 3, 3, 3, 3, 3, 2], [3, 3, 3, 3, 3, 3, 0]]),
+        "durations_lengths": lengths,
+        "pitch": torch.randn(2, 7, 1),
+        "pitch_lengths": lengths,
+        "energy": torch.randn(2, 7, 1),
+        "energy_lengths": lengths,
     }
 
 
@@ -95,8 +132,16 @@ def test_discriminator_fits_espnets_losses():
 
 
 @pytest.mark.parametrize("build", [ours, balanced])
-def test_each_turn_reaches_every_parameter_of_its_side(build, batch):
-    model = build()
+@pytest.mark.parametrize("acoustic", ["tacotron2", "tacotron2 of speakers and languages", "fastspeech2"])
+def test_each_turn_reaches_every_parameter_of_its_side(build, acoustic, batch, who, prosody):
+    if acoustic == "fastspeech2":
+        model = build(text2mel_type="fastspeech2", text2mel_params=dict(FASTSPEECH2))
+        batch |= prosody
+    elif "speakers" in acoustic:
+        model = build(text2mel_params={**TACOTRON2, **SPEAKERS})
+        batch |= who
+    else:
+        model = build()
     result = model(forward_generator=True, **batch)
     assert result["optim_idx"] == 0
     result["loss"].backward()
@@ -132,6 +177,35 @@ def test_inference_has_whole_frames(batch):
     assert len(out["wav"]) == len(out["feat_gen"]) * HOP
     forced = model.inference(torch.randint(1, 9, (6,)), feats=batch["feats"][0], use_teacher_forcing=True)
     assert len(forced["wav"]) == 20 * HOP
+
+
+@torch.no_grad()
+def test_inference_of_fastspeech2_has_whole_frames(prosody):
+    model = ours(text2mel_type="fastspeech2", text2mel_params=dict(FASTSPEECH2)).eval()
+    text = torch.randint(1, 9, (6,))
+    free = model.inference(text)
+    assert len(free["wav"]) == len(free["feat_gen"]) * HOP
+    known = {name: prosody[name][0] for name in ("durations", "pitch", "energy")}
+    forced = model.inference(text, use_teacher_forcing=True, **known)
+    assert len(forced["wav"]) == 20 * HOP
+
+
+@torch.no_grad()
+def test_another_speaker_or_language_is_heard(who):
+    model = ours(text2mel_params={**TACOTRON2, **SPEAKERS}).eval()
+    awaken(model.generator["vocoder"])
+    text, feats = torch.randint(1, 9, (6,)), torch.randn(20, 80)
+
+    def speak(**change: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(0)  # the prenet of Tacotron2 drops out at inference too
+        given = {name: value[0] for name, value in who.items()} | change
+        wav = model.inference(text, feats=feats, use_teacher_forcing=True, **given)["wav"]
+        assert len(wav) == 20 * HOP
+        return wav
+
+    assert torch.equal(speak(), speak())
+    for change in ({"sids": torch.tensor([2])}, {"lids": torch.tensor([1])}, {"spembs": -torch.ones(5)}):
+        assert not torch.equal(speak(), speak(**change)), change
 
 
 def test_the_balancer_shares_as_configured_and_can_be_left_out(batch):
@@ -180,6 +254,8 @@ def test_a_wrong_config_names_the_field(options, message):
 def test_options_without_effect_are_refused():
     with pytest.raises(ConfigError, match="use_pqmf has no effect"):
         balanced(use_pqmf=True)
+    with pytest.raises(ConfigError, match="use_pqmf is for vocoders of several bands"):
+        ours(use_pqmf=True)
 
 
 def run(module: str, line: list[str], autoload: str) -> subprocess.CompletedProcess:
@@ -202,7 +278,9 @@ def run(module: str, line: list[str], autoload: str) -> subprocess.CompletedProc
 )
 def test_espnets_command_trains_and_what_it_made_speaks(module, autoload, joint_config, speaking_command, tmp_path):
     exp = tmp_path / "exp"
-    done = run(module, speaking_command(exp, joint_config), autoload)
+    name = "eva_gan" if autoload == "1" else "eva_gan_generator"
+    config = {**joint_config, "tts_conf": {**joint_config["tts_conf"], "vocoder_type": name}}
+    done = run(module, speaking_command(exp, config), autoload)
     assert done.returncode == 0, done.stderr[-2000:]
     speaker = Text2Speech(exp / "config.yaml", exp / "1epoch.pth", maxlenratio=1.0)
     out = speaker("YES NO")
@@ -211,6 +289,69 @@ def test_espnets_command_trains_and_what_it_made_speaks(module, autoload, joint_
     assert torch.isfinite(out["wav"]).all()
     with pytest.raises(UsageError, match="a text has no token that the acoustic model knows"):
         speaker("\u03c9")
+    vocoder, seen = speaker.tts.generator["vocoder"], []
+    assert not any("parametrizations" in name for name in vocoder.state_dict())
+    vocoder.register_forward_hook(lambda *_: seen.append(torch.is_inference_mode_enabled()))
+    wav = speaker("YES")["wav"]
+    assert seen == [True]
+    wav *= 0.5  # which PyTorch refuses for what inference_mode has made
+
+
+def test_without_hook_and_wrapper_espnets_command_fails_with_the_reason(joint_config, speaking_command, tmp_path):
+    done = run("espnet2.bin.gan_tts_train", speaking_command(tmp_path / "exp", joint_config), "0")
+    assert done.returncode == 1
+    *_, error, reminder = done.stderr.strip().splitlines()
+    assert error == "KeyError: 'eva_gan'"
+    assert reminder.startswith("EVAGAN_PLUGIN_AUTOLOAD=0: espnet2 does not know EVA-GAN; unset it, or call ")
+    assert not list(tmp_path.rglob("*.pth"))
+
+
+SPAWN = """
+import argparse, importlib, multiprocessing, sys
+
+program = importlib.import_module(sys.argv.pop(1))
+sys.modules["__main__"].__spec__ = program.__spec__  # as `python -m` leaves it for the workers to import
+if __name__ == "__main__":
+    from espnet2.tasks.gan_tts import GANTTSTask
+    from espnet2.train.distributed_utils import free_port
+
+    args = GANTTSTask.get_parser().parse_args()
+    address = {"dist_master_addr": "localhost", "dist_master_port": free_port(), "dist_world_size": 2}
+    workers = []
+    for rank in range(2):
+        options = {**vars(args), **address, "distributed": True, "dist_rank": rank, "local_rank": rank}
+        options = argparse.Namespace(**options, version="")
+        workers.append(multiprocessing.get_context("spawn").Process(target=GANTTSTask.main_worker, args=(options,)))
+        workers[-1].start()
+    for worker in workers:
+        worker.join()
+    sys.exit(max(worker.exitcode for worker in workers))
+"""
+"""What ``--multiprocessing_distributed true`` does with one process a GPU, here on CPUs."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "autoload", "status"),
+    [
+        ("espnet2.bin.gan_tts_train", "1", 0),
+        ("evagan_plugin.espnet.bin.gan_tts_train", "0", 0),
+        ("espnet2.bin.gan_tts_train", "0", 1),
+    ],
+)
+def test_spawned_workers_know_the_classes(module, autoload, status, joint_config, speaking_command, tmp_path):
+    config = {**joint_config, "dist_backend": "gloo", "unused_parameters": True, "batch_size": 4}
+    line = speaking_command(tmp_path / "exp", config)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SPAWN, module, *line],
+        env={**os.environ, "EVAGAN_PLUGIN_AUTOLOAD": autoload, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == status, done.stderr[-3000:]
+    assert (tmp_path / "exp" / "1epoch.pth").exists() == (status == 0)
 
 
 @pytest.mark.slow

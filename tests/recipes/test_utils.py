@@ -220,3 +220,23 @@ def test_options_of_another_script_are_passed_on(script, utils, run, tmp_path):
     assert (done.returncode, done.stdout) == (0, "6|a b|false||--stage|2|"), done.stderr
     refused = run(tmp_path, "bash", outer, "--stage", "x")
     assert (refused.returncode, "--stage takes a whole number" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("then", "status"),
+    [
+        ("true", 0),
+        ("touch -d '1 minute' in", 1),
+        ("how=otherwise", 1),
+        ("rm out/.made_by", 1),
+        ("touch -d '1 minute ago' in other", 0),
+    ],
+)
+def test_output_is_made_again_for_newer_input_and_for_another_way(utils, run, tmp_path, then, status):
+    script = f'''set -eu; . "{utils}/stages.sh"; nj=2 how="model a --option"
+        printf '%s\\n' 1 2 3 >in; touch -d '1 minute ago' in other
+        deal in out; [ "${{jobs}}" = 2 ]; cat out/log/part.1.scp; note_made out "${{how}}"
+        {then}; is_made out "${{how}}" in other'''
+    done = run(tmp_path, "bash", "-c", script)
+    assert done.returncode == status, done.stderr
+    assert done.stdout.split() == ["1", "3"]
