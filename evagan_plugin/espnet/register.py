@@ -119,9 +119,9 @@ def _hook_discriminators(module: ModuleType) -> None:
 
 
 def _hook_gan_model(module: ModuleType, model: str) -> None:
-    from evagan_plugin.espnet.joint import check_upsampling
+    from evagan_plugin.espnet.joint import check_features
 
-    _wrap(module, f"{model}.__init__", check_upsampling)
+    _wrap(module, f"{model}.__init__", check_features)
 
 
 def _hook_tasks(module: ModuleType) -> None:

@@ -226,6 +226,13 @@ def test_another_hop_is_refused_with_both_numbers():
         ESPnetGANTTSModel(extractor, None, None, None, None, None, ours())
 
 
+def test_another_rate_is_refused_with_both_numbers():
+    extractor = LogMelFbank(**{**FEATURES, "fs": 22050})
+    with pytest.raises(ConfigError, match=r"have fs 22050, the model has sampling_rate 16000"):
+        ESPnetGANTTSModel(extractor, None, None, None, None, None, ours())
+    ESPnetGANTTSModel(extractor, None, None, None, None, None, ours(sampling_rate=22050))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
