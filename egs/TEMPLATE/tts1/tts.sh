@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Text to speech through EVA-GAN: an acoustic model of ESPnet, then a vocoder that ../voc1 has trained, in stages:
 #   1 data preparation   2 formatting and tokens   3 statistics of features   4 training of the acoustic model
+#     (3 and 4 end if the vocoder could not take the acoustic model's features)
 #   5 text to speech   6 mels of the acoustic model   7 fine-tuning of the vocoder on them   8 scores before and after
 # Every stage can be run alone (--stage N --stop_stage M) and again; what is done is not done twice.
 #
