@@ -16,7 +16,7 @@ import torch
 import yaml
 from espnet2.gan_tts.hifigan import HiFiGANGenerator
 from espnet2.torch_utils.safe_torch_load import safe_torch_load
-from espnet2.train.distributed_utils import DistributedOption, free_port
+from espnet2.train.distributed_utils import DistributedOption, free_port, resolve_distributed_mode
 from espnet2.utils.build_dataclass import build_dataclass
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -150,6 +150,7 @@ def test_workers_are_spawned_as_espnet_does_for_gpus(command: Callable, tmp_path
 
 def test_a_data_loaders_worker_may_be_spawned(command: Callable, tmp_path: Path):
     args = VocoderTask.get_parser().parse_args(command(tmp_path / "exp", {"num_workers": 1}))
+    resolve_distributed_mode(args)
     option = build_dataclass(DistributedOption, args)
 
     def batches(context: str | None) -> list[torch.Tensor]:

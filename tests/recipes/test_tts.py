@@ -69,7 +69,7 @@ def test_a_missing_vocoder_and_a_missing_stage_are_named(recipe, run):
     assert run(place, "./run.sh", "--vocodr", "x").returncode == 2
 
 
-@pytest.mark.parametrize("stage", [3, 4])
+@pytest.mark.parametrize("stage", [3, pytest.param(4, marks=pytest.mark.slow)])
 def test_features_that_the_vocoder_cannot_take_are_told_before_training(stage, recipe, run):
     pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
     recipe("mini_an4/voc1")
