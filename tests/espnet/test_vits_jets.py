@@ -1,9 +1,5 @@
 """VITS and JETS with an EVA-GAN decoder: gradients, conditions, inference, and units of training by ESPnet's task."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import soundfile
@@ -11,6 +7,7 @@ import torch
 from espnet2.bin.tts_inference import Text2Speech
 from espnet2.tasks.gan_tts import GANTTSTask
 from espnet2.torch_utils.safe_torch_load import safe_torch_load
+from host_commands import run
 from tiny_models import FEATURES, TINY_DISCRIMINATOR, TINY_GENERATOR, awaken
 
 from evagan_plugin.errors import ConfigError
@@ -255,30 +252,20 @@ def test_espnets_task_trains_resumes_and_speaks(name, speaking_command, voices, 
         Text2Speech(exp / "config.yaml", exp / "broken.pth")
 
 
-def run(module: str, line: list[str]) -> None:
-    """Run an unmodified command of ESPnet in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", module, *line],
-        env={**os.environ, "EVAGAN_PLUGIN_AUTOLOAD": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_espnets_commands_train_resume_and_speak(name, speaking_command, voices, spoken, tmp_path):
     exp, out = tmp_path / "exp", tmp_path / "out"
     line = training(speaking_command(exp, settings(name)), name, voices)
-    run("espnet2.bin.gan_tts_train", line)
-    run("espnet2.bin.gan_tts_train", [*line, "--max_epoch", "2", "--resume", "true"])
+    line = ["-m", "espnet2.bin.gan_tts_train", *line]
+    for more in ([], ["--max_epoch", 2, "--resume", "true"]):
+        done = run(*line, *more)
+        assert done.returncode == 0, done.stderr[-3000:]
     line = ["--train_config", f"{exp}/config.yaml", "--model_file", f"{exp}/2epoch.pth", "--num_workers", "0"]
     for data in [f"{spoken / 'valid'}/text,text,text", *(voices["valid"] if "speakers" in name else [])]:
         line += ["--data_path_and_name_and_type", data]
-    run("espnet2.bin.tts_inference", [*line, "--output_dir", str(out)])
+    done = run("-m", "espnet2.bin.tts_inference", *line, "--output_dir", out)
+    assert done.returncode == 0, done.stderr[-3000:]
     wavs = sorted((out / "wav").glob("*.wav"))
     assert len(wavs) == 2
     for path in wavs:
