@@ -78,10 +78,28 @@ class AliasFinder:
 
 def install() -> None:
     """Wait for the hosts, unless the environment says otherwise; a second call changes nothing."""
-    if os.environ.get(SWITCH) == "0" or is_installed():
+    if os.environ.get(SWITCH) == "0":
+        _remind_on_failure()
+        return
+    if is_installed():
         return
     sys.meta_path.insert(0, HostFinder(HOSTS))
     alias_modules(COQUI_MODULES)
+
+
+def _remind_on_failure() -> None:
+    """Behind an error that ends a host's program, say what the host cannot: it has not been told of EVA-GAN."""
+    before = sys.excepthook
+    if before.__module__ == __name__:
+        return
+
+    def remind(kind: type, error: BaseException, traceback: object) -> None:
+        before(kind, error, traceback)
+        for host, ours in HOSTS.items():
+            if host in sys.modules and ours not in sys.modules:
+                sys.stderr.write(f"{SWITCH}=0: {host} does not know EVA-GAN; unset it, or call {ours}.register()\n")
+
+    sys.excepthook = remind
 
 
 def is_installed() -> bool:

@@ -24,9 +24,10 @@ HOST_SECONDS = 300
 """Importing a host takes from 5 seconds to a minute."""
 
 ASK_ESPNET = """
-import json
-import espnet2.tasks.gan_tts, espnet2.tasks.tts, espnet2.tasks.svs
-from evagan_plugin.espnet.register import registered
+import importlib, json
+from evagan_plugin.espnet.register import HOOKS, registered
+for name in HOOKS:
+    importlib.import_module(name)
 print(json.dumps(registered))
 """
 ASK_COQUI = """

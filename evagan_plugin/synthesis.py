@@ -79,15 +79,20 @@ def _synthesise(vocoder: Vocoder, item: Item) -> Tensor:
         wav, sample_rate = load_audio(item.source)
         return vocoder.resynthesize(downmix(wav), sample_rate)
     mel = _load_mel(item.source)
-    if item.frames_first:
-        mel = mel.transpose(-1, -2)
     if mel.dim() != 2:
         raise UsageError(f"{item.source}: a mel of two dimensions is expected, not {tuple(mel.shape)}")
+    if item.frames_first:
+        shape, bands = tuple(mel.shape), vocoder.mel.n_mels
+        if shape[1] != bands:
+            swapped = ": frames and bands are swapped" if shape[0] == bands else ""
+            raise UsageError(
+                f"{item.source}: the mels of a feats.scp have shape (frames, {bands}), this has {shape}{swapped}"
+            )
+        mel = mel.transpose(-1, -2)
     try:
         return vocoder.synthesize(mel)
     except UsageError as error:
-        layout = " (read as (frames, n_mels), as in every feats.scp)" if item.frames_first else ""
-        raise UsageError(f"{item.source}: {error}{layout}") from None
+        raise UsageError(f"{item.source}: {error}") from None
 
 
 def _load_mel(source: str) -> Tensor:

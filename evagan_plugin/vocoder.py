@@ -20,7 +20,7 @@ from evagan_plugin.schema import MelConfig, VocoderConfig
 class Vocoder:
     """A generator made ready for inference, with the mel front end that it was trained on.
 
-    Everything runs under ``torch.inference_mode``.
+    Everything runs under ``torch.inference_mode``; what comes out is an ordinary tensor, which may be changed in place.
 
     Args:
         mel: What the generator hears.
@@ -47,7 +47,6 @@ class Vocoder:
         """Samples a second (Hz) of what comes out."""
         return self.mel.sample_rate
 
-    @torch.inference_mode()
     def synthesize(self, mel: Tensor | np.ndarray) -> Tensor:
         """Turn log-mels into waveforms.
 
@@ -63,10 +62,10 @@ class Vocoder:
         mel = torch.as_tensor(mel)
         check_mel(mel, self.mel)
         batch = mel if mel.dim() == 3 else mel.unsqueeze(0)
-        wav = self.generator(batch.to(self.device, self.dtype)).squeeze(1).float().cpu()
-        return wav if mel.dim() == 3 else wav.squeeze(0)
+        with torch.inference_mode():
+            wav = self.generator(batch.to(self.device, self.dtype)).squeeze(1).float().cpu()
+        return (wav if mel.dim() == 3 else wav.squeeze(0)).clone()
 
-    @torch.inference_mode()
     def resynthesize(self, wav: Tensor | np.ndarray, sample_rate: int) -> Tensor:
         """Copy synthesis: waveform to mel to waveform.
 
@@ -91,7 +90,8 @@ class Vocoder:
         length, hop = wav.shape[-1], self.mel.hop_length
         # To whole frames, and to enough of them for the reflection at the ends of the first transform.
         padded = max(-(-length // hop) * hop, self.mel.n_fft)
-        mel = self.mel_spectrogram(F.pad(wav, (0, padded - length)).to(self.device).view(-1, 1, padded))
+        with torch.inference_mode():
+            mel = self.mel_spectrogram(F.pad(wav, (0, padded - length)).to(self.device).view(-1, 1, padded))
         out = self.synthesize(mel)[..., :length]
         return out if wav.dim() == 2 else out.squeeze(0)
 

@@ -68,6 +68,31 @@ def test_the_environment_switches_it_off():
     assert interpreter(code, EVAGAN_PLUGIN_AUTOLOAD="1").stdout.strip() == "True"
 
 
+def test_where_it_is_off_a_host_that_fails_is_explained_once(tmp_path):
+    (tmp_path / "espnet2.py").write_text("")
+    code = "import sys; import evagan_plugin.autoload as a; a.install(); {}; raise KeyError('eva_gan')"
+    for before, explained in (("import espnet2", True), ("import json", False)):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(before)],
+            env={**os.environ, "EVAGAN_PLUGIN_AUTOLOAD": "0", "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        *_, error = [line for line in done.stderr.splitlines() if not line.startswith("EVAGAN_PLUGIN_AUTOLOAD=0: ")]
+        assert error == "KeyError: 'eva_gan'"
+        reminders = [line for line in done.stderr.splitlines() if line.startswith("EVAGAN_PLUGIN_AUTOLOAD=0: ")]
+        assert (
+            reminders
+            == [
+                "EVAGAN_PLUGIN_AUTOLOAD=0: espnet2 does not know EVA-GAN; unset it, or call "
+                "evagan_plugin.espnet.register()"
+            ]
+            * explained
+        )
+
+
 def test_spawned_workers_wait_for_the_hosts_too():
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(is_installed)

@@ -9,14 +9,16 @@ In a config::
 """
 
 import argparse
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from espnet2.gan_tts.jets.jets import JETS
 from espnet2.gan_tts.vits.vits import VITS
 from espnet2.torch_utils.safe_torch_load import safe_torch_load
-from torch import nn
+from torch import Tensor, nn
 
 from evagan_plugin.config import VocoderConfig, config_to_dict, read_yaml
 from evagan_plugin.errors import ConfigError
@@ -37,52 +39,24 @@ SMALLEST = {
 """The HiFi-GAN that ESPnet's constructors insist on; it is thrown away."""
 
 
-class EVAGANVITS(VITS):
-    """VITS with an EVA-GAN generator as its decoder; speaker and language embeddings condition it.
+class EVAGANDecoder:
+    """Puts EVA-GAN in the place of the HiFi-GAN inside the end-to-end model that stands behind this class.
 
     Args:
         idim: Number of tokens.
-        odim: Dimension of the acoustic features that the posterior encoder takes.
+        odim: Dimension of the acoustic features: those that the posterior encoder of VITS takes, or those that the
+            alignment of JETS learns from.
         vocoder_params: ``preset``, ``mel`` and ``generator`` of a vocoder config.
-        generator_params: Options of ``VITSGenerator`` but the decoder's.
-        options: Options of ``VITS``.
-
-    Raises:
-        ConfigError: If the vocoder config is wrong, or ``generator_params`` has options of the HiFi-GAN decoder.
-    """
-
-    def __init__(
-        self,
-        idim: int,
-        odim: int,
-        vocoder_params: dict[str, Any] | None = None,
-        generator_params: dict[str, Any] | None = None,
-        **options: Any,
-    ) -> None:
-        config = generator_config(vocoder_params or {})
-        generator_params = _without_decoder(generator_params or {}, "decoder_")
-        super().__init__(
-            idim=idim, odim=odim, generator_params=generator_params, **_from_preset(options, vocoder_params, config)
-        )
-        condition = max(generator_params.get("global_channels", -1), 0)
-        self.generator.decoder = _decoder(config, self.generator.decoder.input_conv.in_channels, condition)
-        self.generator.upsample_factor = config.generator.upsample_factor
-
-
-class EVAGANJETS(JETS):
-    """JETS with an EVA-GAN generator behind its decoder.
-
-    Args:
-        idim: Number of tokens.
-        odim: Dimension of the acoustic features that the alignment learns from.
-        vocoder_params: ``preset``, ``mel`` and ``generator`` of a vocoder config.
-        generator_params: Options of ``JETSGenerator`` but those of its HiFi-GAN (``generator_...``).
-        options: Options of ``JETS``.
+        generator_params: Options of ESPnet's generator but those of its HiFi-GAN.
+        options: Further options of the model.
 
     Raises:
         ConfigError: If the vocoder config is wrong, or ``generator_params`` has options of the HiFi-GAN.
     """
 
+    hifigan: str
+    """Name of the HiFi-GAN in ESPnet's generator; its options begin with it."""
+
     def __init__(
         self,
         idim: int,
@@ -92,13 +66,27 @@ class EVAGANJETS(JETS):
         **options: Any,
     ) -> None:
         config = generator_config(vocoder_params or {})
-        generator_params = _without_decoder(generator_params or {}, "generator_")
+        generator_params = _without_decoder(generator_params or {}, f"{self.hifigan}_")
         super().__init__(
             idim=idim, odim=odim, generator_params=generator_params, **_from_preset(options, vocoder_params, config)
         )
-        # JETS adds speaker and language embeddings to its hidden states, and passes no condition on.
-        self.generator.generator = _decoder(config, self.generator.generator.input_conv.in_channels, condition=0)
+        # VITS hands a global condition on to its decoder; JETS, without that option, adds it to its hidden states.
+        condition = max(generator_params.get("global_channels", -1), 0)
+        channels = getattr(self.generator, self.hifigan).input_conv.in_channels
+        setattr(self.generator, self.hifigan, _decoder(config, channels, condition))
         self.generator.upsample_factor = config.generator.upsample_factor
+
+
+class EVAGANVITS(EVAGANDecoder, VITS):
+    """VITS with an EVA-GAN generator as its decoder; speaker and language embeddings condition it."""
+
+    hifigan = "decoder"
+
+
+class EVAGANJETS(EVAGANDecoder, JETS):
+    """JETS with an EVA-GAN generator behind its decoder."""
+
+    hifigan = "generator"
 
 
 TTS_CLASSES = {
@@ -110,7 +98,7 @@ TTS_CLASSES = {
 
 
 def load_for_inference(wrapped: Callable, instance: type, args: tuple, kwargs: Mapping[str, Any]) -> tuple:
-    """Around ``TTSTask.build_model_from_file``: fold weight norm of EVA-GAN, and refuse weights that do not fit.
+    """Around ``TTSTask.build_model_from_file``: make EVA-GAN ready for inference, and refuse weights that do not fit.
 
     Raises:
         ConfigError: If the checkpoint is of another configuration. (ESPnet takes the tensors that it finds.)
@@ -136,8 +124,16 @@ def _load(
     for module in model.modules():
         if isinstance(module, JointGenerator):
             module.remove_weight_norm()
+    model.inference = functools.partial(_infer, model.inference)
     refuse_unknown_texts(model, args.token_list)
     return model, args
+
+
+def _infer(infer: Callable, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    with torch.inference_mode():
+        made = infer(*args, **kwargs)
+    # Copies are ordinary tensors, which may be changed in place.
+    return {name: value.clone() if isinstance(value, Tensor) else value for name, value in made.items()}
 
 
 def _is_ours(settings: Mapping[str, Any]) -> bool:

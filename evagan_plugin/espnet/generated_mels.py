@@ -74,11 +74,30 @@ def align(mel: np.ndarray, frames: int, utterance: str = "") -> np.ndarray:
     return np.pad(mel[:frames], ((0, max(frames - len(mel), 0)), (0, 0)), mode="edge")
 
 
+def check_features(acoustic_config: str | Path, vocoder: str | Path) -> None:
+    """Check that an acoustic model's features can be turned into a vocoder's mels.
+
+    Args:
+        acoustic_config: Config of the acoustic model, of its training or its experiment.
+        vocoder: Checkpoint with its config beside it, or the training config of a vocoder to be (``.yaml``).
+
+    Raises:
+        ConfigError: If they cannot: every field that differs, with both values.
+    """
+    config = vocoder if Path(vocoder).suffix in (".yaml", ".yml") else None
+    convert_mels(_acoustic_mel(acoustic_config), load_config_of(vocoder, config).mel, vocoder)
+
+
 def _acoustic_mel(config: str | Path) -> MelConfig:
     settings = read_yaml(config)
-    if settings.get("feats_extract") != "fbank":
-        raise ConfigError(f"{config}: feats_extract is {settings.get('feats_extract')}, not fbank: no log-mels")
-    return mel_of(LogMelFbank(**settings.get("feats_extract_conf") or {}))
+    kind = settings.get("feats_extract", "fbank")  # ESPnet's default
+    if kind != "fbank":
+        raise ConfigError(f"{config}: feats_extract is {kind}, not fbank: no log-mels")
+    try:
+        extractor = LogMelFbank(**settings.get("feats_extract_conf") or {})
+    except TypeError as error:
+        raise ConfigError(f"{config}: feats_extract_conf: {error}") from None
+    return mel_of(extractor)
 
 
 def _load(path: str, utterance: str, n_mels: int) -> np.ndarray:

@@ -1,5 +1,7 @@
 """EVA-GAN inside ESPnet's joint training of an acoustic model and a vocoder (``tts: joint_text2wav``).
 
+The same in singing (``svs: joint_score2wav``).
+
 In a config::
 
     tts: joint_text2wav
@@ -106,7 +108,7 @@ def mel_loss_params(mel: MelConfig) -> dict[str, Any]:
 
 
 def complete_joint(wrapped: Callable, instance: object, args: tuple, kwargs: Mapping[str, Any]) -> None:
-    """Around ``JointText2Wav.__init__``: fill in what follows from EVA-GAN's preset, as ESPnet does for HiFi-GAN.
+    """Around the constructors of ``JointText2Wav`` and ``JointScore2Wav``: fill in what follows from EVA-GAN's preset.
 
     ``in_channels`` is the acoustic model's. ``sampling_rate``, ``mel_loss_params`` and ``discriminator_params`` are
     the preset's where the config does not give them.
@@ -116,6 +118,8 @@ def complete_joint(wrapped: Callable, instance: object, args: tuple, kwargs: Map
         settings = given.get("vocoder_params", {})
         config = generator_config({name: value for name, value in settings.items() if name != "in_channels"})
         given["vocoder_params"] = {**settings, "in_channels": given["odim"]}
+        if given.get("use_pqmf"):
+            raise ConfigError("tts_conf: use_pqmf is for vocoders of several bands; EVA-GAN makes one: leave it out")
         given.setdefault("sampling_rate", config.mel.sample_rate)
         given.setdefault("mel_loss_params", mel_loss_params(config.mel))
     if given.get("discriminator_type") == DISCRIMINATOR_NAME:
@@ -124,22 +128,28 @@ def complete_joint(wrapped: Callable, instance: object, args: tuple, kwargs: Map
     wrapped(**given)
 
 
-def check_upsampling(wrapped: Callable, instance: object, args: tuple, kwargs: Mapping[str, Any]) -> None:
-    """Around ``ESPnetGANTTSModel.__init__``: name both numbers where ESPnet only asserts that they are equal.
+def check_features(wrapped: Callable, instance: object, args: tuple, kwargs: Mapping[str, Any]) -> None:
+    """Around the constructors of ESPnet's GAN models: compare their acoustic features with EVA-GAN.
+
+    ESPnet asserts that the hop is the generator's, without a number, and does not compare rates.
 
     Raises:
-        ConfigError: If the generator does not make ``n_shift`` samples a frame.
+        ConfigError: If the features have another hop or another rate; both values.
     """
     given = inspect.signature(wrapped).bind(*args, **kwargs).arguments
-    extractor = given.get("feats_extract")
-    for generator in given["tts"].modules():
-        if not isinstance(generator, JointGenerator) or extractor is None:
-            continue
-        shift = extractor.get_parameters()["n_shift"]
-        if generator.upsample_factor != shift:
-            raise ConfigError(
-                f"the acoustic features have n_shift {shift}, the generator makes {generator.upsample_factor} samples "
-                "a frame (upsample_rates): choose a preset of that hop, or set vocoder_params.mel.hop_length and "
-                "vocoder_params.generator.upsample_rates"
-            )
+    model, extractor = given["tts" if "tts" in given else "svs"], given.get("feats_extract")
+    features = extractor.get_parameters() if extractor is not None else {}
+    for generator in model.modules():
+        if isinstance(generator, JointGenerator) and features:
+            if generator.upsample_factor != features["n_shift"]:
+                raise ConfigError(
+                    f"the acoustic features have n_shift {features['n_shift']}, the generator makes "
+                    f"{generator.upsample_factor} samples a frame (upsample_rates): choose a preset of that hop, or "
+                    "set vocoder_params.mel.hop_length and vocoder_params.generator.upsample_rates"
+                )
+            if features.get("fs", model.fs) != model.fs:  # linear spectrograms do not know their rate
+                raise ConfigError(
+                    f"the acoustic features have fs {features['fs']}, the model has sampling_rate {model.fs}: choose a "
+                    "preset of that rate, or set tts_conf.sampling_rate and tts_conf.mel_loss_params"
+                )
     wrapped(**given)

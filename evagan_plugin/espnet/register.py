@@ -7,6 +7,7 @@ imported, by wrapt's post-import hooks.
 import functools
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
@@ -31,8 +32,24 @@ def register() -> None:
     """
     import wrapt  # takes a while, so not before a host is there
 
-    for module, hook in HOOKS.items():
-        wrapt.register_post_import_hook(hook, module)
+    for name in HOOKS:
+        wrapt.register_post_import_hook(run_hook, name)
+
+
+def run_hook(module: ModuleType) -> None:
+    """Register with a module of ESPnet that has been imported.
+
+    Raises:
+        EvaganError: If this version of ESPnet has not what is registered with, there or where ours is built on it.
+    """
+    report_uncaught()
+    try:
+        HOOKS[module.__name__](module)
+    except (ImportError, AttributeError) as error:
+        if isinstance(error, ImportError) and not (error.name or "").startswith("espnet2"):
+            raise  # a package that has nothing to do with the version
+        reason = " ".join(str(error).split())
+        raise _unknown_version(f"is not as expected at {module.__name__}: {reason}") from error
 
 
 @functools.cache
@@ -71,25 +88,28 @@ def _find(module: ModuleType, path: str) -> object:
     Raises:
         EvaganError: If this version of ESPnet has no such thing.
     """
-    report_uncaught()
     place = module
-    installed = installed_version()
+    installed_version()
     for name in path.split("."):
         if not hasattr(place, name):
-            raise EvaganError(
-                f"EVA-GAN cannot be registered: ESPnet {installed} has no {module.__name__}.{path}. evagan-plugin was "
-                f"tested with {', '.join(TESTED_VERSIONS)}; EVAGAN_PLUGIN_AUTOLOAD=0 runs ESPnet without EVA-GAN"
-            )
+            raise _unknown_version(f"has no {module.__name__}.{path}")
         place = getattr(place, name)
     return place
 
 
-def _hook_joint(module: ModuleType) -> None:
+def _unknown_version(difference: str) -> EvaganError:
+    return EvaganError(
+        f"EVA-GAN cannot be registered: ESPnet {installed_version()} {difference}. evagan-plugin was tested with "
+        f"{', '.join(TESTED_VERSIONS)}; EVAGAN_PLUGIN_AUTOLOAD=0 runs ESPnet without EVA-GAN"
+    )
+
+
+def _hook_joint(module: ModuleType, model: str) -> None:
     from evagan_plugin.espnet.joint import JointDiscriminator, JointGenerator, complete_joint
 
     _insert(module, "AVAILABLE_VOCODER", dict.fromkeys(VOCODER_NAMES, JointGenerator))
     _insert(module, "AVAILABLE_DISCRIMINATORS", {DISCRIMINATOR_NAME: JointDiscriminator})
-    _wrap(module, "JointText2Wav.__init__", complete_joint)
+    _wrap(module, f"{model}.__init__", complete_joint)
 
 
 def _hook_discriminators(module: ModuleType) -> None:
@@ -98,10 +118,10 @@ def _hook_discriminators(module: ModuleType) -> None:
     _insert(module, "AVAILABLE_DISCRIMINATORS", {DISCRIMINATOR_NAME: JointDiscriminator})
 
 
-def _hook_gan_model(module: ModuleType) -> None:
-    from evagan_plugin.espnet.joint import check_upsampling
+def _hook_gan_model(module: ModuleType, model: str) -> None:
+    from evagan_plugin.espnet.joint import check_features
 
-    _wrap(module, "ESPnetGANTTSModel.__init__", check_upsampling)
+    _wrap(module, f"{model}.__init__", check_features)
 
 
 def _hook_tasks(module: ModuleType) -> None:
@@ -112,26 +132,37 @@ def _hook_tasks(module: ModuleType) -> None:
 
 def _hook_tts(module: ModuleType) -> None:
     from evagan_plugin.espnet.end_to_end import load_for_inference
-    from evagan_plugin.espnet.vocoder import build_vocoder_from_file
 
     _hook_tasks(module)
-    _wrap(module, "TTSTask.build_vocoder_from_file", build_vocoder_from_file)
+    _hook_vocoder(module, "TTSTask")
     _wrap(module, "TTSTask.build_model_from_file", load_for_inference)
 
 
-def _hook_svs(module: ModuleType) -> None:
+def _hook_vocoder(module: ModuleType, task: str) -> None:
     from evagan_plugin.espnet.vocoder import build_vocoder_from_file
 
-    _wrap(module, "SVSTask.build_vocoder_from_file", build_vocoder_from_file)
+    _wrap(module, f"{task}.build_vocoder_from_file", build_vocoder_from_file)
+
+
+def _hook_inference(module: ModuleType, program: str) -> None:
+    from evagan_plugin.espnet.vocoder import refuse_normalised_features
+
+    _wrap(module, f"{program}.__init__", refuse_normalised_features)
 
 
 HOOKS: dict[str, Callable[[ModuleType], None]] = {
-    "espnet2.gan_tts.joint.joint_text2wav": _hook_joint,
+    "espnet2.gan_tts.joint.joint_text2wav": partial(_hook_joint, model="JointText2Wav"),
     "espnet2.gan_tts.vits.vits": _hook_discriminators,
     "espnet2.gan_tts.jets.jets": _hook_discriminators,
-    "espnet2.gan_tts.espnet_model": _hook_gan_model,
+    "espnet2.gan_tts.espnet_model": partial(_hook_gan_model, model="ESPnetGANTTSModel"),
+    "espnet2.gan_svs.joint.joint_score2wav": partial(_hook_joint, model="JointScore2Wav"),
+    "espnet2.gan_svs.espnet_model": partial(_hook_gan_model, model="ESPnetGANSVSModel"),
     "espnet2.tasks.gan_tts": _hook_tasks,
     "espnet2.tasks.tts": _hook_tts,
-    "espnet2.tasks.svs": _hook_svs,
+    "espnet2.tasks.svs": partial(_hook_vocoder, task="SVSTask"),
+    "espnet2.tasks.s2st": partial(_hook_vocoder, task="S2STTask"),
+    "espnet2.bin.tts_inference": partial(_hook_inference, program="Text2Speech"),
+    "espnet2.bin.svs_inference": partial(_hook_inference, program="SingingGenerate"),
+    "espnet2.bin.s2st_inference": partial(_hook_inference, program="Speech2Speech"),
 }
 """ESPnet's modules, and what is done to each behind its import."""

@@ -56,7 +56,7 @@ class ESPnetVocoder:
 
 
 def build_vocoder_from_file(wrapped: Callable, instance: type, args: tuple, kwargs: Mapping[str, Any]) -> object:
-    """Around ``TTSTask.build_vocoder_from_file``: build ours, or leave Griffin-Lim and ``.pkl`` files to ESPnet."""
+    """Around ``build_vocoder_from_file`` of a task: build ours, or leave Griffin-Lim and ``.pkl`` files to ESPnet."""
     return _build(wrapped, *args, **kwargs)
 
 
@@ -71,7 +71,20 @@ def _build(
         return wrapped(vocoder_config_file, vocoder_file, model, device)
     if hasattr(model, "token_list"):
         refuse_unknown_texts(model, model.token_list)
-    return load_vocoder(vocoder_file, vocoder_config_file, getattr(model, "feats_extract", None), device)
+    # In speech to speech translation the features of the target's speech are called so.
+    extractor = getattr(model, "tgt_feats_extract", getattr(model, "feats_extract", None))
+    return load_vocoder(vocoder_file, vocoder_config_file, extractor, device)
+
+
+def refuse_normalised_features(wrapped: Callable, instance: object, args: tuple, kwargs: Mapping[str, Any]) -> None:
+    """Around the constructor of ``Text2Speech`` and its like, which de-normalise features unless told not to.
+
+    Raises:
+        UsageError: If normalised features would go into EVA-GAN.
+    """
+    wrapped(*args, **kwargs)
+    if instance.prefer_normalized_feats and isinstance(instance.vocoder, ESPnetVocoder):
+        raise UsageError("prefer_normalized_feats: EVA-GAN takes features that are not normalised; leave it out")
 
 
 def load_vocoder(
@@ -176,4 +189,7 @@ def _remedy(source: MelConfig, target: MelConfig) -> str:
         for name in fields
         if getattr(source, name) != getattr(target, name)
     )
-    return f"Train the vocoder with vocoder_conf.mel: {{{changes}}}"
+    rates = ""
+    if source.hop_length != target.hop_length:
+        rates = f" and vocoder_conf.generator.upsample_rates whose product is {source.hop_length}"
+    return f"Train the vocoder with vocoder_conf.mel: {{{changes}}}{rates}"

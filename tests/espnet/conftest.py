@@ -175,3 +175,10 @@ def tiny_vocoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("vocoder")
     save_checkpoint(directory, config, awaken(EVAGANGenerator.from_config(config)))
     return directory
+
+
+@pytest.fixture(scope="session")
+def trained_vocoder(train: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of a short run of ``vocoder_train``, with its ``config.yaml`` beside it."""
+    experiment = train(tmp_path_factory.mktemp("voc") / "exp", {"num_iters_per_epoch": 1})
+    return experiment / "valid.mel.best.pth"

@@ -1,6 +1,8 @@
 """Registration: what stands in ESPnet's tables, and what is said where ESPnet is not as expected."""
 
 import importlib
+import os
+import subprocess
 import sys
 import types
 import warnings
@@ -10,7 +12,7 @@ import pytest
 from evagan_plugin.errors import EvaganError
 from evagan_plugin.espnet import register
 from evagan_plugin.espnet.joint import JointDiscriminator, JointGenerator
-from evagan_plugin.espnet.register import HOOKS, TESTED_VERSIONS, installed_version, registered
+from evagan_plugin.espnet.register import HOOKS, TESTED_VERSIONS, installed_version, registered, run_hook
 
 register()
 
@@ -55,6 +57,8 @@ def test_registering_again_changes_nothing():
         ("espnet2.gan_tts.espnet_model", "ESPnetGANTTSModel.__init__"),
         ("espnet2.tasks.tts", "tts_choices"),
         ("espnet2.tasks.svs", "SVSTask.build_vocoder_from_file"),
+        ("espnet2.tasks.s2st", "S2STTask.build_vocoder_from_file"),
+        ("espnet2.bin.tts_inference", "Text2Speech.__init__"),
     ],
 )
 def test_a_version_without_a_hook_point_is_refused_by_name(module, lacking):
@@ -65,6 +69,58 @@ def test_a_version_without_a_hook_point_is_refused_by_name(module, lacking):
     assert TESTED_VERSIONS[0] in message
     assert "EVAGAN_PLUGIN_AUTOLOAD=0" in message
     assert "\n" not in message
+
+
+@pytest.fixture
+def future_espnet(tmp_path):
+    """Run ``import espnet2.tasks.svs`` with an ESPnet of the year 2099, of which a file at a time can be written."""
+    metadata = tmp_path / "espnet-209901.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: espnet\nVersion: 209901\n")
+
+    def run(files: dict[str, str]) -> list[str]:
+        for name, text in {"__init__.py": "", "tasks/__init__.py": "", **files}.items():
+            path = tmp_path / "espnet2" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        done = subprocess.run(
+            [sys.executable, "-c", "import espnet2.tasks.svs"],
+            env={**os.environ, "EVAGAN_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        return done.stderr.splitlines()
+
+    return run
+
+
+def test_a_program_of_a_changed_host_ends_with_one_warning_and_one_line(future_espnet):
+    lines = future_espnet({"tasks/svs.py": "class SVSTask: pass"})
+    warnings_ = [line for line in lines if "UserWarning: evagan-plugin was tested with ESPnet" in line]
+    assert len(warnings_) == 1
+    assert warnings_[0].endswith("; this is 209901")
+    assert lines[-1].startswith(
+        "evagan: error: EVA-GAN cannot be registered: ESPnet 209901 is not as expected at espnet2.tasks.svs: "
+        "No module named 'espnet2.tts'. evagan-plugin was tested with "
+    )
+
+
+def test_a_name_that_ours_is_built_on_and_that_is_gone_is_named(monkeypatch):
+    def hook(module):
+        raise ImportError("cannot import name 'JointText2Wav' from 'espnet2.gan_tts'", name="espnet2.gan_tts")
+
+    monkeypatch.setitem(HOOKS, "a_module", hook)
+    with pytest.raises(EvaganError, match="not as expected at a_module: cannot import name 'JointText2Wav'"):
+        run_hook(types.ModuleType("a_module"))
+
+
+def test_a_package_of_others_that_is_missing_is_not_blamed_on_espnet(monkeypatch):
+    monkeypatch.setitem(HOOKS, "a_module", lambda module: importlib.import_module("a_package_that_is_not_there"))
+    with pytest.raises(ModuleNotFoundError, match="a_package_that_is_not_there"):
+        run_hook(types.ModuleType("a_module"))
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ import torch
 import yaml
 from espnet2.gan_tts.hifigan import HiFiGANGenerator
 from espnet2.torch_utils.safe_torch_load import safe_torch_load
-from espnet2.train.distributed_utils import free_port
+from espnet2.train.distributed_utils import DistributedOption, free_port, resolve_distributed_mode
+from espnet2.utils.build_dataclass import build_dataclass
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from evagan_plugin import EVAGANVocoder
@@ -145,6 +146,21 @@ def test_workers_are_spawned_as_espnet_does_for_gpus(command: Callable, tmp_path
         worker.join(timeout=200)
     assert [worker.exitcode for worker in workers] == [0, 0]
     assert (tmp_path / "exp" / "valid.mel.best.pth").exists()
+
+
+def test_a_data_loaders_worker_may_be_spawned(command: Callable, tmp_path: Path):
+    args = VocoderTask.get_parser().parse_args(command(tmp_path / "exp", {"num_workers": 1}))
+    resolve_distributed_mode(args)
+    option = build_dataclass(DistributedOption, args)
+
+    def batches(context: str | None) -> list[torch.Tensor]:
+        args.num_workers = int(context is not None)
+        loader = VocoderTask.build_iter_factory(args, option, "train").build_iter(1)
+        loader.multiprocessing_context = context
+        return [batch["wav"] for _, batch in loader]
+
+    here, spawned = batches(None), batches("spawn")
+    assert here and all(map(torch.equal, here, spawned))
 
 
 def test_the_baseline_is_espnets_generator(hifigan: Path):

@@ -1,10 +1,13 @@
 """VITS and JETS with an EVA-GAN decoder: gradients, conditions, inference, and units of training by ESPnet's task."""
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from espnet2.bin.tts_inference import Text2Speech
 from espnet2.tasks.gan_tts import GANTTSTask
 from espnet2.torch_utils.safe_torch_load import safe_torch_load
+from host_commands import run
 from tiny_models import FEATURES, TINY_DISCRIMINATOR, TINY_GENERATOR, awaken
 
 from evagan_plugin.errors import ConfigError
@@ -72,12 +75,16 @@ def jets_batch(**more: torch.Tensor) -> dict[str, torch.Tensor]:
 
 CASES = {
     "vits": (lambda: vits(), lambda: batch(513)),
+    "vits, speakers": (lambda: vits(spks=4, global_channels=6), lambda: batch(513, sids=WHO["sids"])),
+    "vits, languages": (lambda: vits(langs=3, global_channels=6), lambda: batch(513, lids=WHO["lids"])),
+    "vits, embeddings": (lambda: vits(spk_embed_dim=5, global_channels=6), lambda: batch(513, spembs=WHO["spembs"])),
     "vits, speakers and languages": (lambda: vits(**SPEAKERS), lambda: batch(513, **WHO)),
     "jets": (lambda: jets(), lambda: jets_batch()),
     "jets, speakers": (
         lambda: jets(spks=4, spk_embed_dim=5),
         lambda: jets_batch(sids=WHO["sids"], spembs=WHO["spembs"]),
     ),
+    "jets, languages": (lambda: jets(langs=3), lambda: jets_batch(lids=WHO["lids"])),
 }
 
 
@@ -90,6 +97,20 @@ def test_each_turn_reaches_every_parameter_of_its_side(case):
         model(forward_generator=forward_generator, **items)["loss"].backward()
         missing = [name for name, p in side.named_parameters() if p.grad is None]
         assert missing == []
+
+
+@pytest.mark.parametrize("case", CASES)
+@torch.no_grad()
+def test_inference_has_whole_frames_with_and_without_teacher_forcing(case):
+    build, items = CASES[case]
+    model = build().eval()
+    one = {name: value[0] for name, value in items().items() if not name.endswith("_lengths") and name != "speech"}
+    forced = model.inference(**one, use_teacher_forcing=True)["wav"]
+    assert forced.shape == (20 * HOP,)
+    assert torch.isfinite(forced).all()
+    free = model.inference(**{name: one[name] for name in one.keys() & {"text", *WHO}})["wav"]
+    assert free.dim() == 1
+    assert len(free) % HOP == 0
 
 
 def test_the_decoder_is_ours_and_takes_the_condition():
@@ -136,11 +157,17 @@ def test_options_of_the_hifigan_that_is_gone_are_refused(build, option):
         build(**{option: 8})
 
 
+VITS_SETTINGS = {
+    "tts_conf": {"vocoder_params": TINY_GENERATOR, "generator_params": VITS_PARAMS},
+    "feats_extract": "linear_spectrogram",
+    "feats_extract_conf": {"n_fft": 1024, "hop_length": HOP},
+}
+CONDITIONED = {**VITS_PARAMS, "spks": 12, "langs": 2, "spk_embed_dim": 12, "global_channels": 6}
 MODELS = {
-    "eva_gan_vits": {
-        "tts_conf": {"vocoder_params": TINY_GENERATOR, "generator_params": VITS_PARAMS},
-        "feats_extract": "linear_spectrogram",
-        "feats_extract_conf": {"n_fft": 1024, "hop_length": HOP},
+    "eva_gan_vits": VITS_SETTINGS,
+    "eva_gan_vits of speakers": {
+        **VITS_SETTINGS,
+        "tts_conf": {"vocoder_params": TINY_GENERATOR, "generator_params": CONDITIONED},
     },
     "eva_gan_jets": {
         "tts_conf": {"vocoder_params": TINY_GENERATOR, "generator_params": JETS_PARAMS},
@@ -161,14 +188,52 @@ MODELS = {
 }
 
 
+def settings(name: str) -> dict:
+    """Config of a model; the discriminators are as small as they get."""
+    config = {"generator_first": True, "tts": name.partition(" ")[0], **MODELS[name]}
+    return {**config, "tts_conf": {**config["tts_conf"], "discriminator_params": TINY_DISCRIMINATOR}}
+
+
+@pytest.fixture(scope="module")
+def voices(spoken) -> dict[str, list[str]]:
+    """Data beside text and speech, as options of ESPnet: each speaker's number, language and embedding."""
+    names = {line.split("-")[1] for split in ("train", "valid") for line in (spoken / split / "text").open()}
+    numbers = {name: number for number, name in enumerate(sorted(names))}
+    options: dict[str, list[str]] = {}
+    for split in ("train", "valid"):
+        folder = spoken / split
+        utterances = [line.split()[0] for line in (folder / "text").open()]
+        speakers = [numbers[utterance.split("-")[1]] for utterance in utterances]
+        for number in speakers:
+            np.save(folder / f"speaker{number}.npy", np.eye(12, dtype=np.float32)[number])
+        tables = {
+            "utt2sid,sids,text_int": speakers,
+            "utt2lid,lids,text_int": [number % 2 for number in speakers],
+            "spembs.scp,spembs,npy": [f"{folder}/speaker{number}.npy" for number in speakers],
+        }
+        options[split] = []
+        for table, values in tables.items():
+            lines = [f"{utterance} {value}\n" for utterance, value in zip(utterances, values, strict=True)]
+            (folder / table.partition(",")[0]).write_text("".join(lines))
+            options[split].append(f"{folder}/{table}")
+    return options
+
+
+def training(command: list[str], name: str, voices: dict[str, list[str]]) -> list[str]:
+    """Add the data of the speakers to a command line where the model wants it."""
+    if "speakers" not in name:
+        return command
+    more = [(f"--{split}_data_path_and_name_and_type", one) for split in voices for one in voices[split]]
+    return [*command, *(word for pair in more for word in pair)]
+
+
 @pytest.mark.parametrize("name", MODELS)
-def test_espnets_task_trains_resumes_and_speaks(name, speaking_command, tmp_path):
-    config = MODELS[name]
-    config["tts_conf"]["discriminator_params"] = TINY_DISCRIMINATOR
+def test_espnets_task_trains_resumes_and_speaks(name, speaking_command, voices, tmp_path):
     exp = tmp_path / "exp"
-    GANTTSTask.main(cmd=speaking_command(exp, {**config, "tts": name, "generator_first": True}))
+    line = training(speaking_command(exp, settings(name)), name, voices)
+    GANTTSTask.main(cmd=line)
     first = safe_torch_load(exp / "1epoch.pth", map_location="cpu")
-    GANTTSTask.main(cmd=[*speaking_command(exp, {**config, "tts": name}), "--max_epoch", "2", "--resume", "true"])
+    GANTTSTask.main(cmd=[*line, "--max_epoch", "2", "--resume", "true"])
     second = safe_torch_load(exp / "2epoch.pth", map_location="cpu")
     ours = [key for key in first if ".upsampler." in key]
     assert ours
@@ -176,10 +241,34 @@ def test_espnets_task_trains_resumes_and_speaks(name, speaking_command, tmp_path
 
     speaker = Text2Speech(exp / "config.yaml", exp / "2epoch.pth")
     assert not any("parametrizations" in key for key in speaker.model.state_dict() if ".upsampler." in key)
-    wav = speaker("YES NO")["wav"]
+    who = {"sids": np.array([1]), "lids": np.array([1]), "spembs": np.eye(12, dtype=np.float32)[1]}
+    wav = speaker("YES NO", **(who if "speakers" in name else {}))["wav"]
     assert wav.dim() == 1
     assert len(wav) % HOP == 0
     assert torch.isfinite(wav).all()
+    wav *= 0.5  # which PyTorch refuses for what inference_mode has made
     with pytest.raises(ConfigError, match="another configuration"):
         torch.save({k: v for k, v in second.items() if k != ours[0]}, exp / "broken.pth")
         Text2Speech(exp / "config.yaml", exp / "broken.pth")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_espnets_commands_train_resume_and_speak(name, speaking_command, voices, spoken, tmp_path):
+    exp, out = tmp_path / "exp", tmp_path / "out"
+    line = training(speaking_command(exp, settings(name)), name, voices)
+    line = ["-m", "espnet2.bin.gan_tts_train", *line]
+    for more in ([], ["--max_epoch", 2, "--resume", "true"]):
+        done = run(*line, *more)
+        assert done.returncode == 0, done.stderr[-3000:]
+    line = ["--train_config", f"{exp}/config.yaml", "--model_file", f"{exp}/2epoch.pth", "--num_workers", "0"]
+    for data in [f"{spoken / 'valid'}/text,text,text", *(voices["valid"] if "speakers" in name else [])]:
+        line += ["--data_path_and_name_and_type", data]
+    done = run("-m", "espnet2.bin.tts_inference", *line, "--output_dir", out)
+    assert done.returncode == 0, done.stderr[-3000:]
+    wavs = sorted((out / "wav").glob("*.wav"))
+    assert len(wavs) == 2
+    for path in wavs:
+        info = soundfile.info(path)
+        assert info.samplerate == 16000
+        assert info.frames % HOP == 0

@@ -1,6 +1,12 @@
 """Configs of models that train in seconds, and features that fit them."""
 
+from pathlib import Path
+
 from torch.nn import Module
+
+from evagan_plugin.checkpoint import save_checkpoint
+from evagan_plugin.config import build_config
+from evagan_plugin.generator import EVAGANGenerator
 
 TINY = {
     "vocoder": "eva_gan",
@@ -46,6 +52,7 @@ TACOTRON2 = {
 }
 TINY_GENERATOR = {name: TINY["vocoder_conf"][name] for name in ("preset", "generator")}
 TINY_DISCRIMINATOR = TINY["vocoder_conf"]["discriminators"]
+WHOLE = {**TINY_GENERATOR, "discriminators": TINY_DISCRIMINATOR, "training": {"segment_frames": 16}}
 FEATURES = {"fs": 16000, "n_fft": 1024, "hop_length": 256, "win_length": 1024, "n_mels": 80, "fmin": 80, "fmax": 7600}
 
 
@@ -55,3 +62,10 @@ def awaken(generator: Module) -> Module:
         if name.endswith("weight.original0"):
             parameter.data.fill_(1.5)
     return generator
+
+
+def vocoder_of(directory: Path, **mel: object) -> Path:
+    """Save a vocoder of another mel."""
+    config = build_config({**TINY["vocoder_conf"], "mel": mel})
+    save_checkpoint(directory, config, EVAGANGenerator.from_config(config))
+    return directory

@@ -69,6 +69,25 @@ def test_a_missing_vocoder_and_a_missing_stage_are_named(recipe, run):
     assert run(place, "./run.sh", "--vocodr", "x").returncode == 2
 
 
+@pytest.mark.parametrize("stage", [3, pytest.param(4, marks=pytest.mark.slow)])
+def test_features_that_the_vocoder_cannot_take_are_told_before_training(stage, recipe, run):
+    pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
+    recipe("mini_an4/voc1")
+    place = recipe("mini_an4/tts1")
+    settings = yaml.safe_load((place / "conf/train_tacotron2.yaml").read_text())
+    settings["feats_extract_conf"]["fmin"] = 0
+    (place / "train_other.yaml").write_text(yaml.safe_dump(settings))
+    for name in ("dump/tokens_char.txt", "exp/tts_stats_other/train/feats_stats.npz"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text("an earlier stage has made it")
+    done = run(place, "./run.sh", "--train_config", "train_other.yaml", "--stage", stage, "--stop_stage", stage)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("check_mel: error: the mel of the acoustic model does not fit the vocoder ../voc1/conf/")
+    assert "f_min is 0" in last
+    assert not (place / "exp/tts_other").exists()
+
+
 @pytest.mark.slow
 def test_from_text_to_a_table(recipe, run, egs):
     pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
@@ -84,3 +103,8 @@ def test_from_text_to_a_table(recipe, run, egs):
     table = (place / "exp/tts_tacotron2/scores/test/RESULTS.md").read_text()
     assert "before" in table
     assert "after" in table
+    speak = ["./run.sh", "--nj", 1, "--stage", 5, "--stop_stage", 5]
+    assert "speech/test is up to date" in run(place, *speak).stderr
+    done = run(place, *speak, "--inference_args", "--maxlenratio 2")
+    assert done.returncode == 0, done.stderr
+    assert "up to date" not in done.stderr

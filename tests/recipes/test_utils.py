@@ -262,3 +262,23 @@ def test_one_category_is_selected(utils, run, tmp_path):
     done = run(tmp_path, *words, "all", "speech", "none")
     assert (done.returncode, "no utt2category in it" in done.stderr) == (2, True)
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("then", "status"),
+    [
+        ("true", 0),
+        ("touch -d '1 minute' in", 1),
+        ("how=otherwise", 1),
+        ("rm out/.made_by", 1),
+        ("touch -d '1 minute ago' in other", 0),
+    ],
+)
+def test_output_is_made_again_for_newer_input_and_for_another_way(utils, run, tmp_path, then, status):
+    script = f'''set -eu; . "{utils}/stages.sh"; nj=2 how="model a --option"
+        printf '%s\\n' 1 2 3 >in; touch -d '1 minute ago' in other
+        deal in out; [ "${{jobs}}" = 2 ]; cat out/log/part.1.scp; note_made out "${{how}}"
+        {then}; is_made out "${{how}}" in other'''
+    done = run(tmp_path, "bash", "-c", script)
+    assert done.returncode == status, done.stderr
+    assert done.stdout.split() == ["1", "3"]

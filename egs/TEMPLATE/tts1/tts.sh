@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Text to speech through EVA-GAN: an acoustic model of ESPnet, then a vocoder that ../voc1 has trained, in stages:
 #   1 data preparation   2 formatting and tokens   3 statistics of features   4 training of the acoustic model
+#     (3 and 4 end if the vocoder could not take the acoustic model's features)
 #   5 text to speech   6 mels of the acoustic model   7 fine-tuning of the vocoder on them   8 scores before and after
 # Every stage can be run alone (--stage N --stop_stage M) and again; what is done is not done twice.
 #
@@ -48,30 +49,36 @@ need_vocoder() {
         die "there is no vocoder ${vocoder}; train one in ../voc1 (./run.sh --stop_stage 3) or name one with --vocoder"
 }
 
-# speak OUT_DIR SET [OPTION ...]: run ESPnet's tts_inference over a set in parallel; OUT_DIR/.done is written last.
+# check_features: end unless the acoustic model's features can be turned into the mels of the vocoder, or, where it has
+# not been trained yet, into those of its training config.
+check_features() {
+    local target=${vocoder}
+    [ -e "${target}" ] || target=${vocoder_config}
+    [ -e "${target}" ] || die "there is neither ${vocoder} nor ${vocoder_config}; --vocoder and --vocoder_config name them"
+    python -m evagan_plugin.espnet.bin.check_mel "${train_config}" "${target}"
+}
+
+# speak OUT_DIR SET [OPTION ...]: run ESPnet's tts_inference over a set in parallel.
 speak() {
-    local out=$1 set=$2 jobs
+    local out=$1 set=$2 scp=${dumpdir}/$2/spoken.scp model=${exp}/${inference_model} jobs made_by options
     shift 2
-    need "${exp}/${inference_model}" 4
-    need "${dumpdir}/${set}/spoken.scp" 2
-    if newer "${out}/.done" "${dumpdir}/${set}/spoken.scp" "${exp}/${inference_model}" "${vocoder}"; then
+    need "${model}" 4
+    need "${scp}" 2
+    options=("$@" "${more_inference_options[@]}")
+    made_by="$(readlink -f "${model}" "${vocoder}" | paste -sd ' ') ${options[*]}"
+    if is_made "${out}" "${made_by}" "${scp}" "${dumpdir}/${set}/text" "${model}" "${vocoder}"; then
         say "${out} is up to date"
         return
     fi
-    jobs=$(wc -l <"${dumpdir}/${set}/spoken.scp")
-    jobs=$((jobs < nj ? jobs : nj))
-    rm -rf "${out}"
-    mkdir -p "${out}/log"
-    awk -v jobs="${jobs}" -v log_dir="${out}/log" '{ print > (log_dir "/keys." (NR - 1) % jobs + 1 ".scp") }' \
-        "${dumpdir}/${set}/spoken.scp"
+    deal "${scp}" "${out}"
     say "${set} in ${jobs} job(s), logs are ${out}/log/tts.*.log"
     "${synth_cmd[@]}" --gpu "$((ngpu > 0))" JOB=1:"${jobs}" "${out}/log/tts.JOB.log" \
-        python -m espnet2.bin.tts_inference --ngpu "$((ngpu > 0))" --num_workers 0 --key_file "${out}/log/keys.JOB.scp" \
+        python -m espnet2.bin.tts_inference --ngpu "$((ngpu > 0))" --num_workers 0 --key_file "${out}/log/part.JOB.scp" \
         --data_path_and_name_and_type "${dumpdir}/${set}/text,text,text" \
-        --data_path_and_name_and_type "${dumpdir}/${set}/spoken.scp,speech,sound" \
-        --train_config "${exp}/config.yaml" --model_file "${exp}/${inference_model}" \
-        --vocoder_file "${vocoder}" --output_dir "${out}/log/JOB" "$@" "${more_inference_options[@]}"
-    touch "${out}/.done"
+        --data_path_and_name_and_type "${scp},speech,sound" \
+        --train_config "${exp}/config.yaml" --model_file "${model}" \
+        --vocoder_file "${vocoder}" --output_dir "${out}/log/JOB" "${options[@]}"
+    note_made "${out}" "${made_by}"
 }
 
 [ "${stage}" -le "${stop_stage}" ] || usage "--stage ${stage} is greater than --stop_stage ${stop_stage}"
@@ -89,7 +96,8 @@ eval "data_options=(${local_data_opts}) more_train_options=(${train_args})"
 eval "more_inference_options=(${inference_args}) finetune_options=(${finetune_args})"
 text_options=(--token_type "${token_type}" --cleaner "${cleaner}" --g2p "${g2p}")
 
-if in_range 1; then
+stage_1() {
+    local set table
     say "stage 1: data preparation"
     local/data.sh --datadir "${datadir}" "${data_options[@]}"
     for set in "${train_set}" "${valid_set}" "${tests[@]}"; do
@@ -97,11 +105,13 @@ if in_range 1; then
             [ -s "${datadir}/${set}/${table}" ] || die "local/data.sh made no ${datadir}/${set}/${table}"
         done
     done
-fi
+}
 
-if in_range 2; then
+stage_2() {
+    local set sample_rate format_options
     say "stage 2: formatting and tokens"
-    format_options=(--sample-rate "$(python utils/sample_rate.py "${vocoder_config}")")
+    sample_rate=$(python utils/sample_rate.py "${vocoder_config}")
+    format_options=(--sample-rate "${sample_rate}")
     [ "${skip_broken}" = false ] || format_options+=(--skip-broken)
     for set in "${train_set}" "${valid_set}" "${tests[@]}"; do
         need "${datadir}/${set}/wav.scp" 1
@@ -119,42 +129,53 @@ if in_range 2; then
         --add_symbol "<blank>:0" --add_symbol "<unk>:1" --add_symbol "<sos/eos>:-1"
     mv "${tokens}.part" "${tokens}"
     say "${tokens}: $(wc -l <"${tokens}") tokens"
-fi
+}
 
-train_options=(--config "${train_config}" --ngpu "${ngpu}" --token_list "${tokens}" --use_preprocessor true)
-train_options+=("${text_options[@]}")
-for part in train valid; do
-    set=${train_set}
-    [ "${part}" = train ] || set=${valid_set}
-    train_options+=("--${part}_data_path_and_name_and_type" "${dumpdir}/${set}/text,text,text")
-    train_options+=("--${part}_data_path_and_name_and_type" "${dumpdir}/${set}/spoken.scp,speech,sound")
-done
+# set_train_options: put what stages 3 and 4 have in common into the array `train_options`.
+set_train_options() {
+    local part set
+    train_options=(--config "${train_config}" --ngpu "${ngpu}" --token_list "${tokens}" --use_preprocessor true)
+    train_options+=("${text_options[@]}")
+    for part in train valid; do
+        set=${train_set}
+        [ "${part}" = train ] || set=${valid_set}
+        train_options+=("--${part}_data_path_and_name_and_type" "${dumpdir}/${set}/text,text,text")
+        train_options+=("--${part}_data_path_and_name_and_type" "${dumpdir}/${set}/spoken.scp,speech,sound")
+    done
+}
 
-if in_range 3; then
+stage_3() {
+    local train_options
     say "stage 3: statistics of features"
     need "${tokens}" 2
+    check_features
     if newer "${stats}/train/feats_stats.npz" "${dumpdir}/${train_set}/spoken.scp" "${tokens}" "${train_config}"; then
         say "${stats} is up to date"
-    else
-        "${train_cmd[@]}" "${stats}/collect_stats.log" python -m espnet2.bin.tts_train "${train_options[@]}" \
-            --ngpu 0 --normalize none --collect_stats true --write_collected_feats false --output_dir "${stats}" \
-            --train_shape_file "${dumpdir}/${train_set}/spoken.scp" \
-            --valid_shape_file "${dumpdir}/${valid_set}/spoken.scp"
+        return
     fi
-fi
+    set_train_options
+    "${train_cmd[@]}" "${stats}/collect_stats.log" python -m espnet2.bin.tts_train "${train_options[@]}" \
+        --ngpu 0 --normalize none --collect_stats true --write_collected_feats false --output_dir "${stats}" \
+        --train_shape_file "${dumpdir}/${train_set}/spoken.scp" \
+        --valid_shape_file "${dumpdir}/${valid_set}/spoken.scp"
+}
 
-if in_range 4; then
+stage_4() {
+    local train_options
     say "stage 4: training of the acoustic model"
     need "${stats}/train/feats_stats.npz" 3
+    check_features
+    set_train_options
     [ "${ngpu}" -le 1 ] || train_options+=(--multiprocessing_distributed true)
     say "log: ${exp}/train.log; tensorboard --logdir ${exp}/tensorboard"
     "${train_cmd[@]}" --gpu "${ngpu}" "${exp}/train.log" python -m espnet2.bin.tts_train "${train_options[@]}" \
         --normalize global_mvn --normalize_conf stats_file="${stats}/train/feats_stats.npz" \
         --train_shape_file "${stats}/train/text_shape" --valid_shape_file "${stats}/valid/text_shape" \
         --output_dir "${exp}" --resume true "${more_train_options[@]}"
-fi
+}
 
-if in_range 5; then
+stage_5() {
+    local set out
     say "stage 5: text to speech"
     need_vocoder
     for set in "${tests[@]}"; do
@@ -164,9 +185,10 @@ if in_range 5; then
         find "${out}"/log/*/wav -name '*.wav' -exec mv -t "${out}/wav" {} +
         say "wavs: ${out}/wav"
     done
-fi
+}
 
-if in_range 6; then
+stage_6() {
+    local set out
     say "stage 6: mels of the acoustic model, with teacher forcing"
     need_vocoder
     for set in "${train_set}" "${valid_set}" "${tests[@]}"; do
@@ -176,9 +198,10 @@ if in_range 6; then
         "${data_cmd[@]}" "${out}/log/convert.log" python -m evagan_plugin.espnet.bin.convert_feats \
             "${exp}/config.yaml" "${vocoder}" "${out}/espnet/feats.scp" "${dumpdir}/${set}/spoken.scp" "${out}"
     done
-fi
+}
 
-if in_range 7; then
+stage_7() {
+    local set part tune_options
     say "stage 7: fine-tuning of the vocoder"
     need_vocoder
     [ -s "${vocoder_config}" ] || die "there is no ${vocoder_config}; --vocoder_config names the vocoder's training config"
@@ -195,9 +218,10 @@ if in_range 7; then
     "${train_cmd[@]}" --gpu "${ngpu}" "${exp}/finetuned/train.log" \
         python -m evagan_plugin.espnet.bin.vocoder_train "${tune_options[@]}" --output_dir "${exp}/finetuned" \
         "${finetune_options[@]}"
-fi
+}
 
-if in_range 8; then
+stage_8() {
+    local set out system model
     say "stage 8: scores before and after fine-tuning"
     need_vocoder
     need "${exp}/finetuned/valid.mel.best.pth" 7
@@ -215,5 +239,18 @@ if in_range 8; then
         cat "${out}/scores.md"
         say "table: ${out}/RESULTS.md"
     done
-fi
-say "done: ${exp}"
+}
+
+# In braces, so that bash has read all of it when it starts: the file may be edited during a long run.
+{
+    if in_range 1; then stage_1; fi
+    if in_range 2; then stage_2; fi
+    if in_range 3; then stage_3; fi
+    if in_range 4; then stage_4; fi
+    if in_range 5; then stage_5; fi
+    if in_range 6; then stage_6; fi
+    if in_range 7; then stage_7; fi
+    if in_range 8; then stage_8; fi
+    say "done: ${exp}"
+    exit
+}

@@ -68,28 +68,23 @@ end_follow() {
 }
 trap end_follow EXIT
 
-# synthesise OUT_DIR WAV_SCP MODEL [OPTION ...]: synthesise in parallel; OUT_DIR/wav.scp is written last.
+# synthesise OUT_DIR WAV_SCP MODEL [OPTION ...]: synthesise in parallel, to OUT_DIR/wav.scp.
 synthesise() {
     local out=$1 scp=$2 model=$3 jobs made_by
     shift 3
     made_by="$(readlink -f "${model}") $*"
-    # Times alone do not tell: another checkpoint of the experiment may be older than the output.
-    if newer "${out}/wav.scp" "${scp}" "${model}" && [ "$(cat "${out}/log/made_by" 2>/dev/null)" = "${made_by}" ]; then
+    if is_made "${out}" "${made_by}" "${scp}" "${model}"; then
         say "${out} is up to date"
         return
     fi
-    jobs=$(wc -l <"${scp}")
-    jobs=$((jobs < nj ? jobs : nj))
-    rm -rf "${out}"
-    mkdir -p "${out}/log"
-    awk -v jobs="${jobs}" -v log_dir="${out}/log" '{ print > (log_dir "/wav." (NR - 1) % jobs + 1 ".scp") }' "${scp}"
+    deal "${scp}" "${out}"
     say "synthesis in ${jobs} job(s), logs are ${out}/log/synth.*.log"
     "${synth_cmd[@]}" --gpu "$((ngpu > 0))" JOB=1:"${jobs}" "${out}/log/synth.JOB.log" \
-        evagan synth "${model}" "${out}/log/wav.JOB.scp" "${out}/log/JOB" --device "${device}" "$@"
+        evagan synth "${model}" "${out}/log/part.JOB.scp" "${out}/log/JOB" --device "${device}" "$@"
     find "${out}"/log/[0-9]* -name '*.wav' -exec mv -t "${out}" {} +
     awk -v out="${out}" '{ print $1, out "/" $1 ".wav" }' "${scp}" >"${out}/wav.scp.part"
-    echo "${made_by}" >"${out}/log/made_by"
     mv "${out}/wav.scp.part" "${out}/wav.scp"
+    note_made "${out}" "${made_by}"
 }
 
 # list_systems SET: put NAME=DIRECTORY of this experiment and of compare_exps into the array `systems`.

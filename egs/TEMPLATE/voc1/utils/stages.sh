@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# What the stages of a recipe have in common; stage and stop_stage are options of the script that sources this file.
+# What the stages of a recipe have in common; stage, stop_stage and nj are options of the script that sources this file.
 
 say() { echo "$(date +%H:%M:%S) ${0##*/}: $*" >&2; }
 
@@ -29,4 +29,24 @@ newer() {
     for in in "$@"; do
         [ "${out}" -nt "${in}" ] || return 1
     done
+}
+
+# is_made OUT_DIR HOW IN ...: whether note_made has noted that OUT_DIR was made in this way, after every IN. Times alone do
+# not tell: another checkpoint of an experiment may be older than the output.
+is_made() {
+    local note=$1/.made_by how=$2
+    shift 2
+    newer "${note}" "$@" && [ "$(cat "${note}")" = "${how}" ]
+}
+
+# note_made OUT_DIR HOW: note that all of OUT_DIR has been made, and how.
+note_made() { echo "$2" >"$1/.made_by"; }
+
+# deal TABLE OUT_DIR: empty OUT_DIR and deal the lines of TABLE out to OUT_DIR/log/part.N.scp, N from 1 to `jobs`.
+deal() {
+    jobs=$(wc -l <"$1")
+    jobs=$((jobs < nj ? jobs : nj))
+    rm -rf "$2"
+    mkdir -p "$2/log"
+    awk -v jobs="${jobs}" -v part="$2/log/part" '{ print > (part "." (NR - 1) % jobs + 1 ".scp") }' "$1"
 }
