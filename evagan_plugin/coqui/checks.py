@@ -12,7 +12,7 @@ from evagan_plugin.checkpoint import generator_weights, read_weights
 from evagan_plugin.config import config_difference, config_to_dict
 from evagan_plugin.coqui.config import vocoder_config
 from evagan_plugin.coqui.data import recordings_of
-from evagan_plugin.errors import ConfigError, EvaganError, UsageError
+from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest
 from evagan_plugin.segments import some, unusable_recordings
 
 DISCRIMINATORS = "gan.discriminators."
@@ -28,6 +28,7 @@ def check_run(trainer: Any, model: Any) -> None:
     try:
         _check_options(trainer)
         _check_config(trainer.config, model)
+        _check_target(trainer.config.target_loss, model)
         if not trainer.continue_run and list(trainer.output_path.glob("*.pth")):
             raise UsageError(f"{trainer.output_path} holds the checkpoints of another run: set another run_name")
         if trainer.args.restore_path:
@@ -110,6 +111,13 @@ def _check_config(config: Any, model: Any) -> None:
             f"the model was built from another config than the trainer's: {'; '.join(differences)}; build it with the "
             "options that the run has (a continued run: those that it was started with)"
         )
+
+
+def _check_target(target: str | None, model: Any) -> None:
+    """Check the loss that the best model is chosen by: Coqui would miss it behind the first epoch."""
+    known = [*model.gan.weights, *(f"disc_{name}" for name in model.gan.discriminators), "loss_0", "loss_1"]
+    if target and target not in known:
+        raise ConfigError(f"target_loss '{target}' is no loss of this model: {nearest(target, known)}")
 
 
 def _leave_no_folder(trainer: Any) -> None:
