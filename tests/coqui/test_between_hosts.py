@@ -99,7 +99,7 @@ def test_trained_in_espnet(speech, wav, espnet_vocoder, evagan, tmp_path):
     expected = forward(mel[0].T)
     assert expected.std() > 0.01
     assert (model.inference(mel)[0, 0] - expected).abs().max() <= 1e-5
-    # Coqui's own features become the same mel, but for the 1e-9 that the preset adds to the power in the quietest bands.
+    # Coqui's own features become the same mel, but for the 1e-9 that the preset adds to the power.
     features = torch.from_numpy(model.ap.melspectrogram(wav[0, 0].numpy()))
     gap = (model.conversion(features) - mel[0]).abs()
     assert gap.median() < 1e-4 and gap.max() < 0.05
