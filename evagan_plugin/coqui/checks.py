@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from trainer.generic_utils import remove_experiment_folder
 
@@ -36,6 +37,7 @@ def check_run(trainer: Any, model: Any) -> None:
             if not path.is_file():
                 raise UsageError(f"there is no checkpoint {path}")
             check_state(model, _read(path, trainer.continue_run), path)
+            _check_form(path)
     except EvaganError:
         _leave_no_folder(trainer)
         raise
@@ -91,6 +93,15 @@ def _read(path: Path, continued: bool) -> dict[str, Tensor]:
         if not continued:
             raise
         raise EvaganError(f"{error}; without it --continue_path takes the checkpoint before") from error
+
+
+def _check_form(path: Path) -> None:
+    """Check that weights lie where Coqui's trainer looks for them."""
+    content = {} if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+    if not {"model", "step", "epoch"} <= content.keys():
+        raise UsageError(
+            f"{path} is no checkpoint of Coqui's trainer: `evagan convert {path} DIR --to coqui` makes one"
+        )
 
 
 def _check_options(trainer: Any) -> None:

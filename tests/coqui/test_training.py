@@ -163,6 +163,10 @@ def test_runs_that_cannot_work_are_refused_and_leave_no_folder(prepare, trained,
     refused(prepare, ConfigError, "lr_scheduler", {"lr_scheduler_gen_params": {"gama": 0.9}})
     refused(prepare, UsageError, "no checkpoint", args=TrainerArgs(restore_path=str(tmp_path / "none.pth")))
     refused(prepare, EvaganError, "truncated", args=TrainerArgs(restore_path=str(tmp_path / "truncated.pth")))
+    torch.save(weights(trained / "best_model.pth"), tmp_path / "espnet.pth")  # names alone, as ESPnet writes them
+    refused(
+        prepare, UsageError, "evagan convert .* --to coqui", args=TrainerArgs(restore_path=str(tmp_path / "espnet.pth"))
+    )
     restore = TrainerArgs(restore_path=str(trained / "best_model.pth"))
     refused(prepare, EvaganError, "does not fit the config", larger, restore)
     refused(prepare, UsageError, "1 of 9 train .*8000 Hz", samples=[*recordings, str(tmp_path / "rate.wav")])
