@@ -128,7 +128,10 @@ def test_the_api_speaks(trained, acoustic, tmp_path):
         progress_bar=False,
     )
     api.tts_to_file(text=TEXT, file_path=str(tmp_path / "api.wav"))
-    assert soundfile.info(tmp_path / "api.wav").samplerate == 16000
+    wav, sample_rate = soundfile.read(tmp_path / "api.wav")
+    assert sample_rate == 16000
+    assert len(wav) > SILENCE and (len(wav) - SILENCE) % HOP == 0
+    assert np.isfinite(wav).all() and np.abs(wav).max() > 0
 
 
 def test_our_vocoder_opens_the_checkpoint(trained, speech, tmp_path):
