@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from trainer.generic_utils import remove_experiment_folder
 
-from evagan_plugin.checkpoint import generator_weights, read_weights
+from evagan_plugin.checkpoint import check_tensors, generator_weights, read_weights
 from evagan_plugin.config import config_difference, config_to_dict
 from evagan_plugin.coqui.config import vocoder_config
 from evagan_plugin.coqui.data import recordings_of
@@ -75,15 +75,7 @@ def check_state(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> 
     if not any(name.startswith(DISCRIMINATORS) for name in state):
         logger.warning("%s has no discriminators: they start anew", source)
         ours, theirs = generator_weights(ours, "the model"), generator_weights(state, source)
-    problems = [f"{name} is missing" for name in ours if name not in theirs]
-    problems += [f"{name} is unexpected" for name in theirs if name not in ours]
-    problems += [
-        f"{name} is {tuple(theirs[name].shape)}, not {tuple(value.shape)}"
-        for name, value in ours.items()
-        if name in theirs and theirs[name].shape != value.shape
-    ]
-    if problems:
-        raise EvaganError(f"{source} does not fit the config: {some(problems)}")
+    check_tensors(ours, theirs, source)
 
 
 def _read(path: Path, continued: bool) -> dict[str, Tensor]:
