@@ -126,7 +126,7 @@ class EvaGanConfig(BaseVocoderConfig):
                 return super().deserialize({name: value for name, value in data.items() if name in known})
             except (UserWarning, TypeError, ValueError) as error:
                 lines = [line for line in str(error).splitlines() if line.startswith(("Failed", "Value"))]
-                message = " ".join(lines) or " ".join(str(error).split()) or _out_of_range(data.get("audio"))
+                message = " ".join(lines) or " ".join(str(error).split()) or _out_of_range(data.get("audio") or {})
                 raise ConfigError(message) from None
 
     def load_json(self, file_name: str | Path) -> None:
@@ -153,10 +153,9 @@ class EvaGanConfig(BaseVocoderConfig):
             wrong = unknown[0].partition("=")[0]
             if not wrong.startswith("-"):
                 raise ConfigError(f"unexpected argument '{wrong}': options begin with --{arg_prefix}.")
-            options = [one.name for one in fields(self)] + [f"audio.{name}" for name in audio_fields()]
-            known = {f"--{arg_prefix}.{name}" for name in options} | {
-                f"--{one.name}" for one in fields(EvaGanTrainerArgs)
-            }
+            names = [one.name for one in fields(self)] + [f"audio.{name}" for name in audio_fields()]
+            known = {f"--{arg_prefix}.{name}" for name in names}
+            known |= {f"--{one.name}" for one in fields(EvaGanTrainerArgs)}
             raise ConfigError(f"unknown option '{wrong}': {nearest(wrong, known - {wrong})}")
         return []
 
