@@ -108,13 +108,27 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> 
     Raises:
         EvaganError: If tensors are missing, unexpected, of another shape or not finite; the first are listed.
     """
-    wanted = {name: tuple(value.shape) for name, value in folded(module.state_dict()).items()}
+    check_tensors(folded(module.state_dict()), state, source)
+    state = dict(state)
+    with torch.no_grad():
+        for name, layer in module.named_modules():
+            if parametrize.is_parametrized(layer, "weight"):
+                layer.weight = state.pop(f"{name}.weight").to(layer.weight)
+    module.load_state_dict(state, strict=False)
+
+
+def check_tensors(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], source: str | Path) -> None:
+    """Check that a state has the names and shapes of the one that is wanted, and finite values.
+
+    Raises:
+        EvaganError: If tensors are missing, unexpected, of another shape or not finite; the first are listed.
+    """
     problems = [f"{name} is missing" for name in wanted if name not in state]
     problems += [f"{name} is unexpected" for name in state if name not in wanted]
     problems += [
-        f"{name} is {tuple(state[name].shape)}, not {shape}"
-        for name, shape in wanted.items()
-        if name in state and tuple(state[name].shape) != shape
+        f"{name} is {tuple(state[name].shape)}, not {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in state and state[name].shape != value.shape
     ]
     problems += [
         f"{name} has values that are not finite" for name, value in state.items() if not value.isfinite().all()
@@ -122,12 +136,6 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> 
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise EvaganError(f"{source} does not fit the config: {'; '.join(problems[:5])}{more}")
-    state = dict(state)
-    with torch.no_grad():
-        for name, layer in module.named_modules():
-            if parametrize.is_parametrized(layer, "weight"):
-                layer.weight = state.pop(f"{name}.weight").to(layer.weight)
-    module.load_state_dict(state, strict=False)
 
 
 def check_same_config(ours: VocoderConfig, theirs: VocoderConfig, source: str | Path) -> None:

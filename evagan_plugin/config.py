@@ -38,6 +38,7 @@ __all__ = [
     "TrainingConfig",
     "VocoderConfig",
     "build_config",
+    "build_mel_config",
     "config_difference",
     "config_to_dict",
     "dump_config",
@@ -78,6 +79,11 @@ def build_config(settings: Mapping[str, Any]) -> VocoderConfig:
     if not isinstance(settings, Mapping):
         raise ConfigError(f"a mapping of config fields is expected, not {settings!r:.80}")
     return _validate(VocoderConfig, _with_preset(settings))
+
+
+def build_mel_config(settings: Mapping[str, Any]) -> MelConfig:
+    """Check the fields of a :class:`MelConfig` and return it (raises :class:`ConfigError`)."""
+    return _validate(MelConfig, settings)
 
 
 def load_config(path: str | Path) -> VocoderConfig:

@@ -77,7 +77,7 @@ class MelSpectrogram(nn.Module):
             wav, self.window, config.n_fft, config.hop_length, config.center, config.power_add, config.power_floor
         )
         bands = torch.matmul(self.filters, magnitude)
-        return config.log_scale * torch.log(bands.clamp(min=config.floor))
+        return config.log_scale * torch.log(bands.clamp(config.floor, config.ceiling))
 
     def frames(self, samples: int) -> int:
         """Return the number of frames of a waveform of so many samples."""
@@ -132,8 +132,8 @@ class MelConversion(nn.Module):
     ``power_add`` and ``power_floor``, which keep the root of the power away from zero, may differ: they matter far
     below the level of a recording's noise only.
 
-    Logarithm base, gain and a lower floor are affine maps and a clamp; mean-variance normalised features are
-    first restored by their statistics.
+    Logarithm base, gain, a lower floor and a higher ceiling are affine maps and a clamp; mean-variance normalised
+    features are first restored by their statistics.
 
     Args:
         source: What the features are.
@@ -164,10 +164,13 @@ class MelConversion(nn.Module):
         ]
         if source.floor > target.floor:
             differing.append(("floor", source.floor, target.floor))
+        if source.ceiling is not None and (target.ceiling is None or source.ceiling < target.ceiling):
+            differing.append(("ceiling", source.ceiling, target.ceiling))
         if differing:
             raise MelMismatchError(differing, source_name, target_name)
         self.factor = target.log_scale / source.log_scale
         self.lowest = target.log_scale * math.log(target.floor)
+        self.highest = target.ceiling and target.log_scale * math.log(target.ceiling)
         self.register_buffer("mean", None if mean is None else mean.float().view(-1, 1), persistent=False)
         self.register_buffer("scale", None if scale is None else scale.float().view(-1, 1), persistent=False)
 
@@ -177,7 +180,7 @@ class MelConversion(nn.Module):
             mel = mel * self.scale
         if self.mean is not None:
             mel = mel + self.mean
-        return (mel * self.factor).clamp(min=self.lowest)
+        return (mel * self.factor).clamp(self.lowest, self.highest)
 
 
 def check_mel(mel: Tensor, config: MelConfig, name: str = "mel") -> None:

@@ -64,6 +64,8 @@ class MelConfig:
     """Logarithm of the band magnitudes; ``db`` is 20 log10."""
     floor: PositiveFloat = 1e-5
     """Band magnitudes are clamped to at least this before the logarithm."""
+    ceiling: PositiveFloat | None = None
+    """Band magnitudes are clamped to at most this before the logarithm; null clamps none."""
     gain: PositiveFloat = 1.0
     """Factor behind the logarithm (Coqui's ``spec_gain``)."""
     preemphasis: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
@@ -77,6 +79,8 @@ class MelConfig:
             raise ValueError(f"win_length {self.win_length} is longer than n_fft {self.n_fft}")
         if self.hop_length > self.win_length:
             raise ValueError(f"hop_length {self.hop_length} is longer than win_length {self.win_length}")
+        if self.ceiling is not None and self.ceiling <= self.floor:
+            raise ValueError(f"ceiling {self.ceiling:g} is not above floor {self.floor:g}")
         if self.n_mels > self.n_fft // 2 + 1:
             raise ValueError(f"n_mels {self.n_mels} is more than the {self.n_fft // 2 + 1} bins of n_fft {self.n_fft}")
 
@@ -92,7 +96,7 @@ class MelConfig:
 
     def full_band(self) -> "MelConfig":
         """Return the same framing over the whole band in natural logarithms: what losses compare."""
-        return replace(self, f_min=0.0, f_max=None, log="ln", gain=1.0, floor=1e-5, preemphasis=0.0)
+        return replace(self, f_min=0.0, f_max=None, log="ln", gain=1.0, floor=1e-5, ceiling=None, preemphasis=0.0)
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from evagan_plugin.audio import resample
 from evagan_plugin.checkpoint import load_config_of, load_generator, save_checkpoint
+from evagan_plugin.device import checked_device
 from evagan_plugin.errors import UsageError
 from evagan_plugin.generator import EVAGANGenerator
 from evagan_plugin.hub import ModelFacts, download, model_card
@@ -38,7 +39,7 @@ class Vocoder:
     ) -> None:
         self.mel = mel
         """What the mels that go in must be."""
-        self.device, self.dtype = _checked_device(device), dtype
+        self.device, self.dtype = checked_device(device), dtype
         self.generator = generator.eval().to(self.device, dtype)
         self.mel_spectrogram = MelSpectrogram(mel).to(self.device)
 
@@ -208,17 +209,3 @@ class EVAGANVocoder(
         """
         info = self._hub_mixin_info
         return model_card(self.config, self.generator, info.model_card_data, facts or ModelFacts())
-
-
-def _checked_device(device: str | torch.device) -> torch.device:
-    """Return a device that is there.
-
-    Raises:
-        UsageError: If it is not, or its name is not one of torch's.
-    """
-    try:
-        device = torch.device(device)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"device '{device}' is not available: {str(error).splitlines()[0]}") from None
-    return device

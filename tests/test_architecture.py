@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "evagan_plugin"
 HOSTS = {"espnet", "espnet2", "TTS", "trainer"}
 CORE = {
     "errors", "files", "progress", "schema", "config", "mel", "activated", "context", "upsampler", "generator",
-    "discriminators", "losses", "gan", "checkpoint", "vocoder", "audio", "convert", "external", "hub", "inspection",
+    "discriminators", "losses", "gan", "checkpoint", "vocoder", "audio", "convert", "device", "external", "hub",
+    "inspection",
 }  # fmt: skip
 PURE = {"errors", "schema", "config", "mel", "activated", "context", "upsampler", "generator", "files"}
 

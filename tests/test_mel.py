@@ -1,6 +1,7 @@
 """The mel front end against independent implementations, and the contract between two definitions."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -111,6 +112,20 @@ def test_a_mismatch_lists_every_field_with_both_values():
 def test_a_floor_above_the_vocoders_cannot_be_restored():
     with pytest.raises(MelMismatchError, match="floor"):
         MelConversion(HIFIGAN, dataclasses.replace(HIFIGAN, floor=1e-8))
+
+
+def test_a_ceiling_is_lowered_exactly_and_cannot_be_raised(wav):
+    free = MelSpectrogram(HIFIGAN)(wav)
+    low, high = (dataclasses.replace(HIFIGAN, ceiling=float(free.exp().quantile(share))) for share in (0.5, 0.9))
+    clipped = MelSpectrogram(low)(wav)
+    assert torch.equal(clipped, free.clamp(max=math.log(low.ceiling)))
+    for source in (HIFIGAN, high, dataclasses.replace(high, log="log10", gain=20.0)):
+        assert torch.allclose(MelConversion(source, low)(MelSpectrogram(source)(wav)), clipped, atol=2e-5)
+    for target in (HIFIGAN, high):
+        with pytest.raises(MelMismatchError, match=f"ceiling is {low.ceiling} there"):
+            MelConversion(low, target)
+    with pytest.raises(ValueError, match="ceiling 1e-06 is not above floor 1e-05"):
+        dataclasses.replace(HIFIGAN, ceiling=1e-6)
 
 
 def test_half_a_hop_of_framing_is_refused():

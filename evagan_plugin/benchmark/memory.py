@@ -11,6 +11,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.utils import parametrize
 
 from evagan_plugin.config import build_config
+from evagan_plugin.device import checked_device
 from evagan_plugin.gan import GANVocoder
 from evagan_plugin.inspection import peak_rss
 from evagan_plugin.progress import track
@@ -42,6 +43,7 @@ def memory(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cuda" if torch.cuda.is_available() else "cpu",
 ) -> None:
     """Measure one generator turn with LeakyReLU, plain SiLU, SiLU recomputed in backward, and checkpointing too."""
+    checked_device(device)
     frames = frames or (256 if device.startswith("cuda") else 64)
     usage = {}
     for name in track(list(VARIANTS), "memory"):

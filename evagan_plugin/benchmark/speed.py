@@ -10,6 +10,7 @@ import typer
 from torch import nn
 
 from evagan_plugin.config import load_preset
+from evagan_plugin.device import checked_device
 from evagan_plugin.errors import UsageError, require
 from evagan_plugin.generator import EVAGANGenerator
 from evagan_plugin.inspection import gflops_per_second
@@ -30,6 +31,7 @@ def speed(
     """Print real-time factors of ESPnet's HiFi-GAN and of EVA-GAN, measured side by side in one run."""
     if seconds <= 0 or rounds < 1:
         raise UsageError("--seconds and --rounds must be positive")
+    checked_device(device)
     if threads:
         torch.set_num_threads(threads)
     systems = {HIFIGAN: (espnet_hifigan(), load_preset(HIFIGAN_PRESET).mel)}

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from trainer.generic_utils import remove_experiment_folder
 
-from evagan_plugin.checkpoint import DISCRIMINATORS, generator_weights, read_weights
+from evagan_plugin.checkpoint import DISCRIMINATORS, check_tensors, generator_weights, read_weights
 from evagan_plugin.config import config_difference, config_to_dict
 from evagan_plugin.coqui.config import vocoder_config
 from evagan_plugin.coqui.data import recordings_of
-from evagan_plugin.errors import ConfigError, EvaganError, UsageError, some
+from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.segments import unusable_recordings
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ def check_run(trainer: Any, model: Any) -> None:
     try:
         _check_options(trainer)
         _check_config(trainer.config, model)
+        _check_target(trainer.config.target_loss, model)
         if not trainer.continue_run and list(trainer.output_path.glob("*.pth")):
             raise UsageError(f"{trainer.output_path} holds the checkpoints of another run: set another run_name")
         if trainer.args.restore_path:
@@ -34,6 +36,7 @@ def check_run(trainer: Any, model: Any) -> None:
             if not path.is_file():
                 raise UsageError(f"there is no checkpoint {path}")
             check_state(model, _read(path, trainer.continue_run), path)
+            _check_form(path)
     except EvaganError:
         _leave_no_folder(trainer)
         raise
@@ -71,15 +74,7 @@ def check_state(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> 
     if not any(name.startswith(DISCRIMINATORS) for name in state):
         logger.warning("%s has no discriminators: they start anew", source)
         ours, theirs = generator_weights(ours, "the model"), generator_weights(state, source)
-    problems = [f"{name} is missing" for name in ours if name not in theirs]
-    problems += [f"{name} is unexpected" for name in theirs if name not in ours]
-    problems += [
-        f"{name} is {tuple(theirs[name].shape)}, not {tuple(value.shape)}"
-        for name, value in ours.items()
-        if name in theirs and theirs[name].shape != value.shape
-    ]
-    if problems:
-        raise EvaganError(f"{source} does not fit the config: {some(problems)}")
+    check_tensors(ours, theirs, source)
 
 
 def _read(path: Path, continued: bool) -> dict[str, Tensor]:
@@ -89,6 +84,15 @@ def _read(path: Path, continued: bool) -> dict[str, Tensor]:
         if not continued:
             raise
         raise EvaganError(f"{error}; without it --continue_path takes the checkpoint before") from error
+
+
+def _check_form(path: Path) -> None:
+    """Check that weights lie where Coqui's trainer looks for them."""
+    content = {} if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+    if not {"model", "step", "epoch"} <= content.keys():
+        raise UsageError(
+            f"{path} is no checkpoint of Coqui's trainer: `evagan convert {path} DIR --to coqui` makes one"
+        )
 
 
 def _check_options(trainer: Any) -> None:
@@ -109,6 +113,13 @@ def _check_config(config: Any, model: Any) -> None:
             f"the model was built from another config than the trainer's: {'; '.join(differences)}; build it with the "
             "options that the run has (a continued run: those that it was started with)"
         )
+
+
+def _check_target(target: str | None, model: Any) -> None:
+    """Check the loss that the best model is chosen by: Coqui would miss it behind the first epoch."""
+    known = [*model.gan.weights, *(f"disc_{name}" for name in model.gan.discriminators), "loss_0", "loss_1"]
+    if target and target not in known:
+        raise ConfigError(f"target_loss '{target}' is no loss of this model: {nearest(target, known)}")
 
 
 def _leave_no_folder(trainer: Any) -> None:

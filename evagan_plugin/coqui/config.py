@@ -37,6 +37,20 @@ UNSUPPORTED_AUDIO = {
     "do_sound_norm": (False, "normalise the files beforehand"),
     "do_rms_norm": (False, "normalise the files beforehand"),
 }
+LEAST = {
+    "batch_size": 1,
+    "eval_batch_size": 1,
+    "print_step": 1,
+    "plot_step": 1,
+    "save_step": 1,
+    "epochs": 0,
+    "eval_split_size": 0,
+    "num_loader_workers": 0,
+    "num_eval_loader_workers": 0,
+    "num_test_utterances": 0,
+    "training_seed": 0,
+}
+"""Whole numbers that Coqui takes unseen: what they must be at least."""
 
 
 @dataclass
@@ -112,7 +126,8 @@ class EvaGanConfig(BaseVocoderConfig):
                 return super().deserialize({name: value for name, value in data.items() if name in known})
             except (UserWarning, TypeError, ValueError) as error:
                 lines = [line for line in str(error).splitlines() if line.startswith(("Failed", "Value"))]
-                raise ConfigError(" ".join(lines) or f"config: {' '.join(str(error).split())}") from None
+                message = " ".join(lines) or " ".join(str(error).split()) or _out_of_range(data.get("audio") or {})
+                raise ConfigError(message) from None
 
     def load_json(self, file_name: str | Path) -> None:
         """Read a file, as Coqpit does (raises :class:`ConfigError`, the path in front)."""
@@ -134,12 +149,15 @@ class EvaGanConfig(BaseVocoderConfig):
         if args is not None and not args:
             return []
         unknown = super().parse_known_args(args, arg_prefix, relaxed_parser=relaxed_parser)
-        wrong = next((option.partition("=")[0] for option in unknown if option.startswith("--")), None)
-        if wrong is not None:
-            options = [one.name for one in fields(self)] + [f"audio.{name}" for name in audio_fields()]
-            known = [f"--{arg_prefix}.{name}" for name in options]
-            raise ConfigError(f"unknown option '{wrong}': {nearest(wrong, known)}")
-        return unknown
+        if unknown:
+            wrong = unknown[0].partition("=")[0]
+            if not wrong.startswith("-"):
+                raise ConfigError(f"unexpected argument '{wrong}': options begin with --{arg_prefix}.")
+            names = [one.name for one in fields(self)] + [f"audio.{name}" for name in audio_fields()]
+            known = {f"--{arg_prefix}.{name}" for name in names}
+            known |= {f"--{one.name}" for one in fields(EvaGanTrainerArgs)}
+            raise ConfigError(f"unknown option '{wrong}': {nearest(wrong, known - {wrong})}")
+        return []
 
 
 def vocoder_config(config: EvaGanConfig) -> VocoderConfig:
@@ -149,18 +167,22 @@ def vocoder_config(config: EvaGanConfig) -> VocoderConfig:
         ConfigError: If ``vocoder_conf``, ``audio`` or an option of Coqui's is wrong or has no effect here.
         MelMismatchError: If ``vocoder_conf`` has a mel that the one of ``audio`` cannot be converted to.
     """
+    if not isinstance(config.audio, BaseAudioConfig):
+        raise ConfigError(f"audio: a mapping of Coqui's audio fields is expected, not {config.audio!r:.80}")
     _check_values(config, UNSUPPORTED)
     _check_values(config.audio, UNSUPPORTED_AUDIO, "audio.")
+    _check_numbers(config)
     mel = mel_config(config.audio)
-    settings = dict(config.vocoder_conf)
-    settings["mel"] = config_to_dict(mel) | (settings.get("mel") or {})
+    settings = _mapping("vocoder_conf", config.vocoder_conf)
+    settings["mel"] = config_to_dict(mel) | _mapping("vocoder_conf.mel", settings.get("mel") or {})
     if config.mixed_precision:
         if config.precision != "bf16":
             raise ConfigError(
-                f"precision {config.precision}: EVA-GAN's authors found float16 unstable in training, it is "
-                "not offered; set precision: bf16, or mixed_precision: false"
+                f"precision {config.precision}: bf16 alone is offered, EVA-GAN's authors found float16 unstable in "
+                "training; set precision: bf16, or mixed_precision: false"
             )
-        settings["training"] = {**(settings.get("training") or {}), "bf16": True}
+        training = _mapping("vocoder_conf.training", settings.get("training") or {})
+        settings["training"] = training | {"bf16": True}
     try:
         vocoder = build_config(settings)
     except ConfigError as error:
@@ -171,9 +193,33 @@ def vocoder_config(config: EvaGanConfig) -> VocoderConfig:
             f"vocoder_conf: generator.global_channels {vocoder.generator.global_channels}: a stand-alone vocoder has "
             "no global condition"
         )
-    if not isinstance(config.grad_clip, list) or len(config.grad_clip) != 2:
-        raise ConfigError(f"grad_clip {config.grad_clip}: a list of two is expected, [discriminators, generator]")
     return vocoder
+
+
+def _mapping(where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: a mapping of config fields is expected, not {value!r:.80}")
+    return dict(value)
+
+
+def _out_of_range(audio: Mapping[str, Any]) -> str:
+    """Say which value of an ``audio`` section Coqui does not take: it raises an error without a word."""
+    for name, value in audio.items():
+        try:
+            BaseAudioConfig(**{name: value})
+        except ValueError:
+            return f"audio.{name} {value!r} is out of the range that Coqui TTS takes"
+    return "audio: values are out of the range that Coqui TTS takes"
+
+
+def _check_numbers(config: EvaGanConfig) -> None:
+    for name, least in LEAST.items():
+        value = getattr(config, name)
+        if not isinstance(value, int) or value < least:
+            raise ConfigError(f"{name} {value!r}: a whole number of at least {least} is expected")
+    clip = config.grad_clip
+    if not isinstance(clip, list) or len(clip) != 2 or not all(isinstance(one, int | float) for one in clip):
+        raise ConfigError(f"grad_clip {clip}: a list of two is expected, [discriminators, generator]")
 
 
 def _check_names(data: Mapping[str, Any], known: set[str], prefix: str = "") -> None:

@@ -23,7 +23,7 @@ from evagan_plugin.coqui.data import (
     recordings_of,
 )
 from evagan_plugin.coqui.mel import audio_processor, mel_config, normalisation
-from evagan_plugin.coqui.parallel import average_gradients, rank_and_size, share_state
+from evagan_plugin.coqui.parallel import average_gradients, average_values, rank_and_size, share_state
 from evagan_plugin.coqui.progress import Progress, best_loss, resume, stop_at
 from evagan_plugin.errors import ConfigError, UsageError
 from evagan_plugin.gan import GANVocoder
@@ -133,7 +133,7 @@ class EvaGan(BaseVocoder):
             turn = take_turn(batch["waveform"], batch.get("mel"))
         if self.training and optimizer_idx == GENERATOR:
             self.progress.step()
-        stats = dict(turn.stats)
+        stats = average_values(turn.stats) if self.training else dict(turn.stats)
         value = stats.pop("loss" if optimizer_idx == GENERATOR else "disc_loss")
         return {"model_outputs": turn.fake}, {"loss": turn.loss + (value - turn.loss).detach(), **stats}
 

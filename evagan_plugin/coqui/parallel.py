@@ -2,10 +2,10 @@
 here gradients are averaged where they are complete.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def rank_and_size() -> tuple[int, int]:
@@ -35,3 +35,13 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         handles.append(torch.distributed.all_reduce(parameter.grad, async_op=True))
     for handle in handles:
         handle.wait()
+
+
+def average_values(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the mean of each scalar over all processes, which have the same names."""
+    size = rank_and_size()[1]
+    if size == 1:
+        return dict(values)
+    shared = torch.stack([value.float() for value in values.values()])
+    torch.distributed.all_reduce(shared)
+    return dict(zip(values, shared / size, strict=True))

@@ -72,7 +72,8 @@ def stop_at(trainer: Any) -> None:
         rank, size = rank_and_size()
         names = list(recordings_of(trainer.train_samples))
         steps = len(SegmentSampler(names, trainer.config.batch_size * size, True, rank, size))
-        trainer.config.epochs = min(trainer.config.epochs, math.ceil(limit / steps))
+        evaluations = 1 if trainer.start_with_eval else 0  # an epoch without training
+        trainer.config.epochs = min(trainer.config.epochs, evaluations + math.ceil(limit / steps))
 
 
 def _max_steps(trainer: Any) -> int:

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from evagan_plugin.autoload import COQUI_MODULES, alias_modules
-from evagan_plugin.errors import EvaganError, report_uncaught
+from evagan_plugin.errors import ConfigError, EvaganError, report_uncaught
 
 TESTED_VERSIONS = "0.28."
 """Versions of coqui-tts that the tests have run with begin so."""
@@ -64,6 +64,30 @@ def _installed_version() -> str:
 
 def _load_vocoder(wrapped: Any, synthesizer: Any, args: tuple, kwargs: dict) -> None:
     """Load a vocoder; if it is EVA-GAN, fit it to the acoustic model."""
-    wrapped(*args, **kwargs)
+    try:
+        wrapped(*args, **kwargs)
+    except EvaganError:
+        raise
+    except Exception:
+        _check_config_file(*args, **kwargs)
+        raise
     if synthesizer.vocoder_config.model == MODEL:
         synthesizer.vocoder_model.connect(synthesizer)
+
+
+def _check_config_file(model_file: str, model_config: str, **_: object) -> None:
+    """Say in one line that a checkpoint of ours has no config: Coqui TTS has not come as far as our code.
+
+    Raises:
+        ConfigError: If the config is missing or cannot be read.
+    """
+    from evagan_plugin.checkpoint import generator_weights, read_weights
+    from evagan_plugin.config import read_yaml
+
+    try:
+        generator_weights(read_weights(model_file), model_file)
+    except EvaganError:
+        return
+    if not model_config:
+        raise ConfigError(f"no config is given with {model_file}: --vocoder_config_path, the config.json beside it")
+    read_yaml(model_config)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from evagan_plugin.device import checked_device
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.metrics.base import Family, Metric
 from evagan_plugin.metrics.bootstrap import Comparison, Estimate, compare_pair, estimate
@@ -123,7 +124,7 @@ def score_systems(
         raise UsageError("no system to score")
     if GROUND_TRUTH in systems and ground_truth:
         raise UsageError(f"'{GROUND_TRUTH}' is the name of the reference's own row: choose another")
-    _check_device(device)
+    checked_device(device)
     chosen = select_metrics(metrics, periodicity)
     categories = read_categories(manifest) if manifest else None
     items, unmatched = match(reference, systems, categories)
@@ -200,10 +201,3 @@ def _score(item: Item, work: _Work) -> list[UtteranceScore]:
         )
         for score in score_item(item, _prepared(work.metrics, work.device), work.ground_truth)
     ]
-
-
-def _check_device(name: str) -> None:
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device '{name}' cannot be used: {str(error).splitlines()[0]}") from None

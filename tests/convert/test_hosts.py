@@ -6,7 +6,7 @@ from published import STYLES, EspnetHiFiGAN, HiFiGAN, loud
 from test_parity import PARAMS, V3, coqui_config
 from torch import Tensor, nn
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
 
 
 def check_same(ours: nn.Module, theirs: nn.Module, mel: Tensor) -> None:

@@ -194,8 +194,9 @@ def test_coqui_with_mels_normalised_to_a_range(tmp_path: Path, audio: dict):
             return published(8 * share - 4 if audio.get("symmetric_norm", True) else 4 * share)
 
     assert differ(Whole(), tmp_path / "best.pth", decibels) < 1e-5
-    floor = load_generator(tmp_path / "converted")[0].mel.floor
-    assert floor == pytest.approx(1e-4 if audio.get("clip_norm", True) else 1e-8)  # -80 dB
+    mel = load_generator(tmp_path / "converted")[0].mel
+    assert mel.floor == pytest.approx(1e-4 if audio.get("clip_norm", True) else 1e-8)  # -80 dB
+    assert mel.ceiling == (10.0 if audio.get("clip_norm", True) else None)  # 20 dB
 
 
 def coqui_config(speaker: int = 0, **audio: object) -> dict:

@@ -34,6 +34,9 @@ def test_bf16_is_handed_on():
         ({"audio": {"samplerate": 16000}}, "unknown config field 'audio.samplerate': did you mean 'sample_rate'"),
         ({"lr_gen": "fast"}, "lr_gen.*fast"),
         ({"audio": {"mel_fmin": "low"}}, "mel_fmin|audio"),
+        ({"audio": {"spec_gain": 0}}, "audio.spec_gain 0 is out of the range"),
+        ({"audio": {"min_level_db": 100}}, "audio.min_level_db 100 is out of the range"),
+        ({"audio": {"log_func": "np.log2"}}, "audio.*np.log2"),
     ],
 )
 def test_fields_that_coqpit_would_drop_are_refused(data, message):
@@ -53,6 +56,17 @@ def test_fields_that_coqpit_would_drop_are_refused(data, message):
         ({"seq_len": 8192}, "seq_len 8192 cannot be used, .*segment_frames"),
         ({"use_cache": True}, "use_cache"),
         ({"grad_clip": 5.0}, "grad_clip 5.0: a list of two"),
+        ({"grad_clip": ["a", "b"]}, "grad_clip .*: a list of two"),
+        ({"batch_size": 0}, "batch_size 0: a whole number of at least 1"),
+        ({"training_seed": None}, "training_seed None: a whole number"),
+        ({"audio": None}, "audio: a mapping"),
+        ({"vocoder_conf": None}, "vocoder_conf: a mapping"),
+        ({"vocoder_conf": {"preset": "eva_gan_base_22k", "mel": 3}}, "vocoder_conf.mel: a mapping"),
+        ({"vocoder_conf": {"preset": "eva_gan_base_22k", "training": 3}}, "vocoder_conf: training"),
+        (
+            {"vocoder_conf": {"preset": "eva_gan_base_22k", "generator": {"context": {"dimz": [8]}}}},
+            "unknown config field 'generator.context.dimz': did you mean 'dims'",
+        ),
         ({"lr": 1e-4}, "lr_gen and lr_disc"),
         ({"audio": BaseAudioConfig(do_trim_silence=True)}, "audio.do_trim_silence True"),
     ],
@@ -74,8 +88,17 @@ def test_options_override_fields_and_unknown_ones_are_refused():
     config = EvaGanConfig()
     assert config.parse_known_args(["--coqpit.batch_size", "3"], relaxed_parser=True) == []
     assert config.batch_size == 3
-    with pytest.raises(ConfigError, match=r"unknown option '--coqpit\.batchsize': did you mean '--coqpit\.batch_size'"):
-        config.parse_known_args(["--coqpit.batchsize", "3"], relaxed_parser=True)
+    wrong = {
+        "--coqpit.batchsize 3": r"unknown option '--coqpit\.batchsize': did you mean '--coqpit\.batch_size'",
+        "--coqpit.audio.samplerate=3": r"'--coqpit\.audio\.samplerate': did you mean '--coqpit\.audio\.sample_rate'",
+        "--coqpit.vocoder_conf.presets x": r"unknown option '--coqpit\.vocoder_conf\.presets'",
+        "--max_stepz 3": r"unknown option '--max_stepz': did you mean '--max_steps'",
+        "batch_size=3": "unexpected argument 'batch_size'",
+    }
+    for options, message in wrong.items():
+        with pytest.raises(ConfigError, match=message) as caught:
+            config.parse_known_args(options.split(), relaxed_parser=True)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_config_file_that_is_missing_or_broken_is_named(tmp_path):

@@ -1,5 +1,7 @@
 """What the trainer's loaders give."""
 
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
@@ -63,6 +65,22 @@ def test_features_are_cut_where_the_audio_is(config, speech, tmp_path):
         assert heard.all()
         gap = (batch["mel"] - mel)[..., inner].abs()
         assert gap.median() < 1e-3
+
+
+def test_samples_of_coquis_own_ljspeech_formatter(config, speech, tmp_path):
+    from TTS.tts.configs.glow_tts_config import GlowTTSConfig
+    from TTS.tts.configs.shared_configs import BaseDatasetConfig
+    from TTS.tts.datasets import load_tts_samples
+
+    corpus = tmp_path / "LJSpeech-1.1"
+    shutil.copytree(speech, corpus / "wavs")
+    names = sorted(path.stem for path in speech.iterdir())
+    (corpus / "metadata.csv").write_text("".join(f"{name}|Said.|said.\n" for name in names))
+    dataset = BaseDatasetConfig(formatter="ljspeech", meta_file_train="metadata.csv", path=str(corpus))
+    training, evaluation = load_tts_samples(GlowTTSConfig(datasets=[dataset]), eval_split_size=2)
+    assert len(batches(config, training)) == 3 and len(batches(config, evaluation, is_eval=True)) == 1
+    everything = [str(path) for path in (corpus / "wavs").iterdir()]
+    assert same(batches(config, training + evaluation), batches(config, everything))
 
 
 def test_samples_of_coquis_formatters(speech):

@@ -20,16 +20,21 @@ AUDIOS = {
     "range 0 to 1": {"symmetric_norm": False, "max_norm": 1.0, "ref_level_db": 0, "min_level_db": -120},
     "range without clipping": {"clip_norm": False},
     "log10": {"log_func": "np.log10", "spec_gain": 1, "signal_norm": False},
+    "range in natural logarithms": {"log_func": "np.log", "spec_gain": 1, "min_level_db": -5, "ref_level_db": 1},
     "preemphasis": NATURAL | {"preemphasis": 0.97},
     "short window": NATURAL | {"win_length": 800, "hop_length": 200},
     "milliseconds": NATURAL | {"hop_length": None, "win_length": None, "frame_shift_ms": 10, "frame_length_ms": 50},
+    "milliseconds that are no whole samples": NATURAL
+    | {"sample_rate": 16050, "hop_length": None, "win_length": None, "frame_shift_ms": 9, "frame_length_ms": 45},
     "whole band": NATURAL | {"mel_fmin": 0.0, "mel_fmax": None},
 }
 
 
 @pytest.fixture(scope="module")
 def wav(speech) -> np.ndarray:
-    return soundfile.read(sorted(speech.iterdir())[0], dtype="float32")[0]
+    """Speech as loud as it can be, so that it is clipped by an audio config that clips."""
+    recording = soundfile.read(sorted(speech.iterdir())[0], dtype="float32")[0]
+    return recording / np.abs(recording).max()
 
 
 def difference(audio: BaseAudioConfig, wav: np.ndarray) -> float:
@@ -56,6 +61,16 @@ def test_features_normalised_by_a_statistics_file_are_our_mel(wav, tmp_path):
     assert difference(BaseAudioConfig(**BASE | fields), wav) < 2e-3
 
 
+def test_what_a_normalisation_clips_is_clipped_here_too(wav):
+    """With ``ref_level_db`` 0 loud speech is clipped from above, with ``min_level_db`` -40 quiet speech from below."""
+    fields = {"ref_level_db": 0, "min_level_db": -40}
+    mel = mel_config(BaseAudioConfig(**BASE | fields))
+    assert (mel.floor, mel.ceiling) == (pytest.approx(1e-2), 1.0)
+    clipped = MelSpectrogram(mel)(torch.from_numpy(wav).view(1, 1, -1))
+    assert clipped.max() == 0 and clipped.min() == pytest.approx(-40)
+    assert difference(BaseAudioConfig(**BASE | fields), wav) < 1e-4
+
+
 def test_the_default_is_the_mel_of_coquis_recipes():
     mel = mel_config(EvaGanConfig().audio)
     assert (mel.sample_rate, mel.n_mels, mel.hop_length, mel.f_min, mel.f_max) == (22050, 80, 256, 0.0, 8000.0)
@@ -68,6 +83,11 @@ def test_the_default_is_the_mel_of_coquis_recipes():
         ({"do_amp_to_db_mel": False}, "do_amp_to_db_mel"),
         ({"stft_pad_mode": "constant"}, "stft_pad_mode"),
         ({"mel_fmax": 9000.0}, "audio: .*bands must lie within 0 to 8000 Hz"),
+        ({"log_func": "np.log2"}, "audio.log_func is 'np.log2'"),
+        ({"spec_gain": 0}, "audio.spec_gain is 0"),
+        ({"min_level_db": 100}, "audio: .*ceiling"),
+        ({"hop_length": None}, "audio has no 'frame_length_ms'"),
+        ({"hop_length": None, "frame_shift_ms": 10, "frame_length_ms": 45}, "frame_length_ms 45 is no multiple"),
         ({"win_length": 2048}, "audio: .*win_length 2048 is longer than n_fft 1024"),
     ],
 )

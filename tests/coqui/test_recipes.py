@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from evagan_plugin.vocoder import EVAGANVocoder
 
@@ -41,6 +42,24 @@ def test_audio_dir_as_it_is_on_recordings_of_many_rates(program, shared_audio, t
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "out").iterdir()
     assert (folder / "checkpoint_20.pth").is_file()
+
+
+@pytest.mark.slow
+def test_ljspeech_on_utterances_of_ljspeech(program, shared_audio, tmp_path):
+    """As its README says for CPUs."""
+    recipe = next(path for path in RECIPES if path.parents[1].name == "ljspeech")
+    wavs = tmp_path / "LJSpeech-1.1" / "wavs"
+    wavs.mkdir(parents=True)
+    utterances = sorted((shared_audio / "lowrate" / "speech").glob("speech_ljspeech_*.flac"))
+    for path in utterances:
+        wav, sample_rate = soundfile.read(path)
+        soundfile.write(wavs / f"{path.stem}.wav", wav, sample_rate)
+    small = ("--preset", "eva_gan_tiny_16k", "--coqpit.batch_size", "2", "--coqpit.eval_split_size", "4")
+    done = run(program, recipe, wavs, tmp_path / "out", "--max_steps", "20", *small)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "out").iterdir()
+    vocoder = EVAGANVocoder.load(folder / "checkpoint_20.pth")
+    assert vocoder.mel.sample_rate == 22050 and vocoder.mel.f_max == 8000
 
 
 def test_a_recipe_without_data_says_so_in_one_line(program):

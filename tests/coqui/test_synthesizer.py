@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -9,7 +10,9 @@ from TTS.config.shared_configs import BaseAudioConfig
 from TTS.utils.audio import AudioProcessor
 from TTS.utils.synthesizer import Synthesizer
 
-from evagan_plugin.errors import EvaganError
+from evagan_plugin.coqui.config import EvaGanConfig
+from evagan_plugin.coqui.model import EvaGan
+from evagan_plugin.errors import ConfigError, EvaganError
 from evagan_plugin.mel import MelMismatchError
 from evagan_plugin.vocoder import EVAGANVocoder
 
@@ -65,6 +68,38 @@ def test_clipping_of_the_acoustic_model_is_a_higher_floor(trained, acoustic, tmp
         load(acoustic, trained / "best_model.pth", tmp_path, audio)
 
 
+NORMALISED = {
+    "range": {"log_func": "np.log10", "spec_gain": 20, "signal_norm": True},
+    "statistics": {"log_func": "np.log", "spec_gain": 1, "signal_norm": True, "stats_path": "stats.npy"},
+}
+
+
+@pytest.mark.parametrize("fields", NORMALISED.values(), ids=NORMALISED)
+def test_a_vocoder_of_normalised_mels_hears_the_same(acoustic, speech, settings, tmp_path, monkeypatch, fields):
+    """The synthesizer undoes the acoustic model's normalisation and applies the vocoder's; the vocoder undoes that."""
+    monkeypatch.chdir(tmp_path)
+    wav, _ = soundfile.read(sorted(speech.iterdir())[0], dtype="float32")
+    plain = AudioProcessor(BaseAudioConfig(**BASE | {"log_func": "np.log", "spec_gain": 1, "signal_norm": False}))
+    mel = plain.melspectrogram(wav)
+    stats = {"mel_mean": mel.mean(axis=1), "mel_std": mel.std(axis=1), "audio_config": {}}
+    np.save("stats.npy", stats | {"linear_mean": np.zeros(513), "linear_std": np.ones(513)}, allow_pickle=True)
+
+    vocoder = EvaGanConfig()
+    vocoder.from_dict(settings(tmp_path, audio=fields))
+    torch.manual_seed(0)
+    model = EvaGan(vocoder)
+    torch.save({"model": model.state_dict()}, "vocoder.pth")
+    vocoder.save_json("config.json")
+    ours = EVAGANVocoder.load("vocoder.pth")
+    expected = ours.synthesize(ours.mel_spectrogram(torch.from_numpy(wav).view(1, 1, -1)))[0]
+
+    synthesizer = load(acoustic, tmp_path / "vocoder.pth", tmp_path, fields)
+    features = AudioProcessor(BaseAudioConfig(**BASE | fields)).melspectrogram(wav)
+    spoken = synthesizer._run_vocoder(torch.from_numpy(features.T), "cpu")[0, 0]
+    assert expected.std() > 0.01
+    assert (spoken - expected).abs().max() < 1e-3 * expected.abs().max()
+
+
 class Code:
     """Pickled, it is code that would write a file."""
 
@@ -91,6 +126,27 @@ def test_bad_checkpoints_are_one_line(trained, acoustic, tmp_path):
             load(acoustic, tmp_path / name, tmp_path, config=trained / "config.json")
         assert name in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "written").exists()
+
+
+def test_a_checkpoint_of_ours_without_its_config_is_one_line(trained, acoustic, tmp_path):
+    (tmp_path / "broken.json").write_text("{")
+    messages = {
+        "": "no config is given",
+        "missing.json": "cannot read .*missing.json",
+        "broken.json": "broken.json, line",
+    }
+    for name, message in messages.items():
+        with pytest.raises(ConfigError, match=message) as caught:
+            Synthesizer(
+                tts_checkpoint=str(acoustic / "model.pth"),
+                tts_config_path=str(acoustic / "config.json"),
+                vocoder_checkpoint=str(trained / "best_model.pth"),
+                vocoder_config=str(tmp_path / name) if name else None,
+            )
+        assert "\n" not in str(caught.value)
+    torch.save({"model": {"weight": torch.zeros(2)}}, tmp_path / "other.pth")
+    with pytest.raises(FileNotFoundError):  # another vocoder is Coqui's business
+        load(acoustic, tmp_path / "other.pth", tmp_path, config=tmp_path / "missing.json")
 
 
 def test_the_programs_say_it_in_one_line(trained, acoustic, tmp_path, program):

@@ -87,6 +87,38 @@ def test_bf16_checkpointing_and_clipping_train(prepare, settings, tmp_path):
     assert all(torch.isfinite(value).all() for value in after.values())
 
 
+def test_gradients_are_clipped_to_the_norm_of_each_part(prepare):
+    """Plain SGD at a rate of 1 moves a part by exactly its gradient's norm."""
+    clip = {"discriminators": 0.25, "generator": 0.5}  # in Coqui's order; the balancer gives more
+    fields = {
+        "optimizer": "SGD",
+        "optimizer_params": {},
+        "lr_gen": 1.0,
+        "lr_disc": 1.0,
+        "grad_clip": list(clip.values()),
+    }
+    trainer = prepare({"epochs": 1, "run_eval": False, **fields}, EvaGanTrainerArgs(max_steps=1))
+    parts = {name: getattr(trainer.model.gan, name) for name in clip}
+    before = {name: torch.nn.utils.parameters_to_vector(part.parameters()).clone() for name, part in parts.items()}
+    trainer.fit()
+    for name, part in parts.items():
+        moved = torch.nn.utils.parameters_to_vector(part.parameters()) - before[name]
+        assert float(moved.detach().norm()) == pytest.approx(clip[name], rel=1e-3)
+
+
+def test_evaluation_scores_the_whole_of_its_data_with_the_generator_as_it_is(prepare):
+    trainer = prepare()
+    trainer.keep_avg_train = None
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.eval_epoch()
+    model, batch = trainer.model.eval(), next(iter(trainer.eval_loader))
+    with torch.no_grad():
+        mel = model.gan.mel(batch["waveform"])[..., :32]
+        wanted = model.gan.mel_loss(model.gan.generator(mel), batch["waveform"])
+    assert trainer.keep_avg_eval["avg_mel"] == pytest.approx(float(wanted), rel=1e-4)
+    assert equal(before, trainer.model.state_dict())  # the balancer's averages and the progress, too
+
+
 def test_restoring_takes_the_weights_and_begins_anew(prepare, trained):
     trainer = prepare(args=TrainerArgs(restore_path=str(trained / "best_model.pth")))
     ours, theirs = trainer.model.state_dict(), weights(trained / "best_model.pth")
@@ -127,9 +159,14 @@ def test_runs_that_cannot_work_are_refused_and_leave_no_folder(prepare, trained,
     refused(prepare, UsageError, "grad_accum_steps", args=TrainerArgs(grad_accum_steps=2))
     refused(prepare, UsageError, "use_accelerate", args=TrainerArgs(use_accelerate=True))
     refused(prepare, ConfigError, "optimizer Nothing", {"optimizer": "Nothing"})
+    refused(prepare, ConfigError, "target_loss 'mels'.* did you mean 'mel'", {"target_loss": "mels"})
     refused(prepare, ConfigError, "lr_scheduler", {"lr_scheduler_gen_params": {"gama": 0.9}})
     refused(prepare, UsageError, "no checkpoint", args=TrainerArgs(restore_path=str(tmp_path / "none.pth")))
     refused(prepare, EvaganError, "truncated", args=TrainerArgs(restore_path=str(tmp_path / "truncated.pth")))
+    torch.save(weights(trained / "best_model.pth"), tmp_path / "espnet.pth")  # names alone, as ESPnet writes them
+    refused(
+        prepare, UsageError, "evagan convert .* --to coqui", args=TrainerArgs(restore_path=str(tmp_path / "espnet.pth"))
+    )
     restore = TrainerArgs(restore_path=str(trained / "best_model.pth"))
     refused(prepare, EvaganError, "does not fit the config", larger, restore)
     refused(prepare, UsageError, "1 of 9 train .*8000 Hz", samples=[*recordings, str(tmp_path / "rate.wav")])
@@ -170,18 +207,19 @@ samples = {"train_samples": training, "eval_samples": evaluation}
 samples["parse_command_line_args"] = False
 trainer = Trainer(TrainerArgs(rank=rank), config, f"{folder}/{rank}", model=model, **samples)
 trainer.fit()
-torch.save(model.state_dict(), f"{folder}/weights{rank}.pth")
+averages = {"train": trainer.keep_avg_train.avg_values, "eval": trainer.keep_avg_eval.avg_values}
+torch.save([model.state_dict(), averages], f"{folder}/result{rank}.pth")
 """
 
 
-def test_two_processes_stay_equal(settings, tmp_path):
-    """They start from other weights and see other batches; balancer and gradients are shared."""
-    (tmp_path / "config.json").write_text(json.dumps(settings(tmp_path, epochs=2, batch_size=1, save_step=100)))
-    (tmp_path / "worker.py").write_text(WORKER)
+def train_by_two_processes(folder: Path, config: dict) -> list[tuple[dict, dict]]:
+    """Return weights and averages of each process."""
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "worker.py").write_text(WORKER)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     workers = [
         subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(tmp_path / "worker.py"), str(tmp_path)],
+            [sys.executable, "-W", "ignore", str(folder / "worker.py"), str(folder)],
             env=environment | {"RANK": str(rank)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -192,7 +230,35 @@ def test_two_processes_stay_equal(settings, tmp_path):
     for worker in workers:
         _, errors = worker.communicate(timeout=240)
         assert worker.returncode == 0, errors
-    first, second = (torch.load(tmp_path / f"weights{rank}.pth", weights_only=True) for rank in range(2))
+    return [torch.load(folder / f"result{rank}.pth", weights_only=True) for rank in range(2)]
+
+
+def test_two_processes_stay_equal_and_do_what_one_does_with_all_items(prepare, settings, tmp_path):
+    """They start from other weights and see other batches; gradients, the balancer and losses are shared.
+
+    Under SGD the size of a gradient matters, too; discriminators see whole items, as random crops differ.
+    """
+    vocoder = settings(tmp_path)["vocoder_conf"]
+    vocoder = vocoder | {"training": vocoder["training"] | {"discriminator_frames": None}}
+    fields = {"epochs": 2, "save_step": 100, "vocoder_conf": vocoder}
+    fields |= {"optimizer": "SGD", "optimizer_params": {}, "lr_gen": 0.01, "lr_disc": 0.01}
+    both = train_by_two_processes(tmp_path, settings(tmp_path, batch_size=1, **fields))
+    (first, logged), (second, logged_too) = both
     assert first["_extra_state"].tolist() == [2, 0, 6]
     assert equal(first, second)
     assert first["gan.balancer.step"] == 6
+    for split in ("train", "eval"):
+        names = logged[split].keys() - {"avg_loader_time", "avg_step_time"}
+        assert "avg_mel" in names
+        assert all(logged[split][name] == logged_too[split][name] for name in names)
+
+    alone = prepare({"batch_size": 2, **fields})
+    before = {name: value.clone() for name, value in alone.model.state_dict().items()}
+    alone.fit()
+    after = alone.model.state_dict()
+    for part in ("gan.generator.", "gan.discriminators.", "gan.balancer.total"):
+        names = [name for name in after if name.startswith(part)]
+        moved = torch.cat([(after[name] - before[name]).flatten() for name in names]).norm()
+        apart = torch.cat([(after[name] - first[name]).flatten() for name in names]).norm()
+        assert moved > 0 and apart < 1e-2 * moved, (part, moved, apart)
+    assert logged["train"]["avg_mel"] == pytest.approx(alone.keep_avg_train["avg_mel"], rel=1e-3)

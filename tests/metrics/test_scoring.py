@@ -205,7 +205,7 @@ def test_systems_are_compared_in_pairs(corpus, tmp_path):
     ("options", "reason"),
     [
         ({"metrics": "mos"}, "unknown metric 'mos'"),
-        ({"device": "gpu"}, "device 'gpu' cannot be used"),
+        ({"device": "gpu"}, "device 'gpu' is not available"),
         ({"manifest": "/nowhere.tsv"}, "cannot be read"),
         ({"systems": {}}, "no system"),
     ],
