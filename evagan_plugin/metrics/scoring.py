@@ -8,7 +8,6 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from evagan_plugin.device import checked_device
 from evagan_plugin.errors import EvaganError, UsageError
