@@ -106,11 +106,15 @@ for variant in ${only}; do
         usage "no variant '${variant}' of ${base}; known: $(list_variants) only_CATEGORY"
 done
 
-[ -z "${audio_dir}" ] || voc --stage 1 --stop_stage 2
-read -ra variants <<<"${only:-$(list_variants)}"
-for seed in "${seed_list[@]}"; do
-    for variant in "${variants[@]}"; do
-        run "${variant}" "${seed}"
+# In braces, so that bash has read all of it when it starts: the file may be edited during a long run.
+{
+    [ -z "${audio_dir}" ] || voc --stage 1 --stop_stage 2
+    read -ra variants <<<"${only:-$(list_variants)}"
+    for seed in "${seed_list[@]}"; do
+        for variant in "${variants[@]}"; do
+            run "${variant}" "${seed}"
+        done
     done
-done
-python local/ablation_table.py "${expdir}" "${test_set}"
+    python local/ablation_table.py "${expdir}" "${test_set}"
+    exit
+}
