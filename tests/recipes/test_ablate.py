@@ -70,6 +70,7 @@ def test_wrong_options_are_told_before_any_work(recipe, run, options, said):
     assert not (place / "exp").exists()
 
 
+@pytest.mark.slow
 def test_a_category_alone_is_trained_on_and_not_twice(place, run):
     done = ablate(run, place, "--only", "only_speech")
     assert done.returncode == 0, done.stderr
