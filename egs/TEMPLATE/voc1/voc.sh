@@ -192,29 +192,31 @@ stage_4() {
 }
 
 stage_5() {
-    local set out systems score_options
+    local set out systems options
     say "stage 5: scoring"
     rm -f "${exp}/RESULTS.md.part"
     for set in "${tests[@]}"; do
         list_systems "${set}"
         out=${exp}/scores/${set}
-        score_options=(--metrics "${score_metrics}" --nj "${nj}" --out "${out}" --results "${out}/RESULTS.md")
+        options=(--metrics "${score_metrics}" --nj "${nj}" --out "${out}")
         if [ "${controls}" = true ]; then
             systems+=("untrained=${exp}/untrained/${set}")
-            score_options+=(--ground-truth)
+            options+=(--ground-truth)
         fi
         if [ -s "${dumpdir}/${set}/utt2category" ]; then
             mkdir -p "${out}"
             sed -e $'1iutt_id\tcategory' -e $'s/ /\t/' "${dumpdir}/${set}/utt2category" >"${out}/manifest.tsv"
-            score_options+=(--manifest "${out}/manifest.tsv")
+            options+=(--manifest "${out}/manifest.tsv")
         fi
         "${score_cmd[@]}" "${out}/log/score.log" \
-            evagan score "${dumpdir}/${set}" "${systems[@]}" "${score_options[@]}"
-        "${score_cmd[@]}" "${out}/log/plot.log" \
-            evagan plot "${dumpdir}/${set}" "${systems[@]}" --out "${out}/spectrograms.png"
+            evagan score "${dumpdir}/${set}" "${systems[@]}" "${options[@]}" --results "${out}/RESULTS.md"
+        # The page goes on from these scores: nothing is scored twice.
+        "${score_cmd[@]}" --gpu "$((ngpu > 0))" "${out}/log/compare.log" \
+            evagan compare "${dumpdir}/${set}" "${systems[@]}" "${options[@]}" \
+            --model "${tag}=${model:-${exp}/${inference_model}}" --device "${device}"
         cat "${out}/RESULTS.md" >>"${exp}/RESULTS.md.part"
         cat "${out}/scores.md"
-        say "wavs: ${exp}/synth/${set}; picture: ${out}/spectrograms.png; every utterance: ${out}/utterances.csv"
+        say "wavs: ${exp}/synth/${set}; to hear and see them in a browser: ${out}/report.html; every utterance: ${out}/utterances.csv"
     done
     mv "${exp}/RESULTS.md.part" "${exp}/RESULTS.md"
     say "table: ${exp}/RESULTS.md"
