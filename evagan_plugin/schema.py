@@ -281,8 +281,8 @@ class BalancerConfig:
     """Parts of the gradient at the generator's output, in proportion; they replace ``losses`` while it is on.
 
     The norm of the mel loss's gradient is nearly all in quiet bins, where the logarithm is steep, so only a large part
-    of it reaches what is loud. Under HiFi-GAN's coefficients it has more than 0.95 of the sum of norms in the first
-    thousands of steps; with 4 : 1 : 1 training starts much slower.
+    of it reaches what is loud. Under HiFi-GAN's coefficients a generator of a million parameters had 0.99 of the sum
+    of norms from it after 200 and after 1000 steps on mixed audio; with parts of 4 : 1 : 1 training starts much slower.
     """
     total_norm: PositiveFloat = 1.0
     """Sum of the average norms of the balanced parts, an item; what their sum has is about that at most."""
