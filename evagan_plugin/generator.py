@@ -7,7 +7,8 @@ from evagan_plugin.config import load_preset
 from evagan_plugin.context import ContextModule
 from evagan_plugin.errors import UsageError
 from evagan_plugin.schema import GeneratorConfig, VocoderConfig
-from evagan_plugin.upsampler import Upsampler, remove_weight_norm
+from evagan_plugin.upsampler import Upsampler
+from evagan_plugin.weights import remove_weight_norm
 
 
 class Normalisation(nn.Module):

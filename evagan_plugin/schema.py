@@ -30,12 +30,6 @@ Dilations = Annotated[tuple[PositiveInts, ...], BeforeValidator(_nested), Field(
 STFT_RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 """(n_fft, hop_length, win_length) in samples, of Parallel WaveGAN's STFT loss and of UnivNet's discriminator."""
 
-PLAIN_GRAD_CLIP = 1000.0
-"""Norm at which a host cuts the gradients of parameters, where losses are summed with HiFi-GAN's coefficients."""
-BALANCED_GRAD_CLIP = 3.0
-"""The same under the balancer, whose gradients are hundreds of times smaller. Most steps reach it: an item that is
-nearly silent has a log-mel gradient many times the average, and would throw the optimizer."""
-
 
 @dataclass(frozen=True, config=STRICT)
 class MelConfig:
@@ -347,11 +341,6 @@ class VocoderConfig:
         """Weight of each loss by its log name: shares with the balancer on, coefficients without."""
         chosen = self.losses if self.balancer is None else self.balancer.shares
         return chosen.by_loss(self.discriminators.names)
-
-    @property
-    def grad_clip(self) -> float:
-        """Norm at which a host cuts the gradients of parameters unless it is told otherwise."""
-        return PLAIN_GRAD_CLIP if self.balancer is None else BALANCED_GRAD_CLIP
 
 
 def _check_odd(**kernels: int) -> None:

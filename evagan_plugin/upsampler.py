@@ -2,12 +2,11 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
-from torch.nn.utils.parametrizations import weight_norm
 from torch.utils.checkpoint import checkpoint
 
 from evagan_plugin.activated import Activation, activated_convolution
 from evagan_plugin.schema import GeneratorConfig
+from evagan_plugin.weights import normalised, preserving
 
 LAST_SLOPE = 0.01
 """Slope of LeakyReLU before the last convolution: published HiFi-GAN weights were trained with this one there."""
@@ -124,36 +123,3 @@ class Upsampler(nn.Module):
             else:
                 x = stage(x)
         return torch.tanh(activated_convolution(x, self.post, self.post_activation, self.recompute))
-
-
-def normalised(conv: nn.Module) -> nn.Module:
-    """Give a convolution of the stack weight normalisation; its first weights stay PyTorch's own.
-
-    So do they in HiFi-GAN's code: there a normal distribution of deviation 0.01 is written into a weight that weight
-    normalisation computes anew.
-    """
-    return weight_norm(conv)
-
-
-def preserving(conv: nn.Conv1d | nn.ConvTranspose1d, input_power: float) -> nn.Module:
-    """Initialise a convolution so that its output has variance 1, and give it weight normalisation.
-
-    Those on the way from mel to waveform need it: with PyTorch's own weights every stage weakens the signal against
-    its biases, and behind seven of them the waveform does not depend on the mel; gradients that small are lost in
-    the epsilon of Adam.
-
-    Args:
-        conv: The convolution.
-        input_power: Mean square of what it sees.
-    """
-    terms = conv.in_channels * conv.kernel_size[0] / (conv.stride[0] if conv.transposed else 1)
-    nn.init.normal_(conv.weight, 0.0, (terms * input_power) ** -0.5)
-    nn.init.zeros_(conv.bias)
-    return weight_norm(conv)
-
-
-def remove_weight_norm(module: nn.Module) -> None:
-    """Fold weight normalisation into the weights of every layer below a module (for inference)."""
-    for layer in module.modules():
-        if parametrize.is_parametrized(layer, "weight"):
-            parametrize.remove_parametrizations(layer, "weight")

@@ -15,7 +15,7 @@ from evagan_plugin.config import build_config, config_to_dict
 from evagan_plugin.coqui.mel import audio_fields, mel_config
 from evagan_plugin.errors import ConfigError, nearest
 from evagan_plugin.mel import MelConversion
-from evagan_plugin.schema import BALANCED_GRAD_CLIP, PLAIN_GRAD_CLIP, VocoderConfig
+from evagan_plugin.schema import VocoderConfig
 
 NOTES = ("restore_path", "github_branch")
 """What Coqui's trainer writes into ``config.json`` beside the config."""
@@ -103,7 +103,7 @@ class EvaGanConfig(BaseVocoderConfig):
     num_test_utterances: int = field(
         default=3, metadata={"help": "Utterances that are synthesised for the dashboard after each epoch."}
     )
-    grad_clip: float | list[float] = field(default_factory=lambda: [PLAIN_GRAD_CLIP, BALANCED_GRAD_CLIP])
+    grad_clip: float | list[float] = field(default_factory=lambda: [1000.0, 1000.0])
     lr_gen: float = 2e-4
     lr_disc: float = 2e-4
     lr_scheduler_gen: str | None = "ExponentialLR"

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
 
 from evagan_plugin.activated import Activation
+from evagan_plugin.weights import preserving
 
 
 class Judgement(NamedTuple):
@@ -34,8 +34,9 @@ class SubDiscriminator(nn.Module):
 
     def __init__(self, layers: list[nn.Conv2d], activation: str) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
         self.activation = Activation(activation)
+        powers = [1.0] + [self.activation.power] * (len(layers) - 1)
+        self.layers = nn.ModuleList(map(preserving, layers, powers))
 
     def view(self, wav: Tensor) -> Tensor:
         """Lay waveforms (B, 1, T) out as images (B, 1, H, W)."""

@@ -53,7 +53,7 @@ class VocoderTask(AbsTask):
             iterator_type="task",
             batch_size=16,
             generator_first=False,
-            grad_clip=None,  # the config's own, see _complete_optimization
+            grad_clip=1000.0,
             unused_parameters=True,
             use_tf32=True,
             cudnn_benchmark=True,
@@ -183,14 +183,9 @@ def vocoder_config(args: argparse.Namespace) -> VocoderConfig:
 
 
 def _complete_optimization(args: argparse.Namespace) -> None:
-    """Fill in defaults beside the keys that a config gives: ESPnet's parser takes a config's dict as the whole.
-
-    Also the norm of clipping, which is the vocoder's own unless one is given.
-    """
+    """Fill in defaults beside the keys that a config gives: ESPnet's parser takes a config's dict as the whole."""
     for suffix in ("", "2"):
         for option, name, defaults in (("optim", OPTIM, OPTIM_CONF), ("scheduler", SCHEDULER, SCHEDULER_CONF)):
             if getattr(args, option + suffix) == name:
                 conf = getattr(args, f"{option}{suffix}_conf")
                 setattr(args, f"{option}{suffix}_conf", defaults | (conf or {}))
-    if args.grad_clip is None:
-        args.grad_clip = vocoder_config(args).grad_clip

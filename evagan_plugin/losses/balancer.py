@@ -35,7 +35,7 @@ class LossBalancer(nn.Module):
     The averages are float buffers: they are saved with the model, follow it to its device, and are shared by
     workers under ``torch.distributed``. A loss may be absent until it starts. The gradient of a loss whose norm is
     not finite is left out of that step and out of the average, and a warning names the loss. Norms are those of
-    items, so the gradient of the parameters grows with the batch: see :data:`~evagan_plugin.schema.BALANCED_GRAD_CLIP`.
+    items, so the gradient of the parameters grows with the batch: choose ``grad_clip`` for the batch size at hand.
 
     Args:
         weights: Share of each loss, by name; they need not sum to 1.
