@@ -76,6 +76,10 @@ class AliasFinder:
             raise ImportError(f"EVA-GAN cannot be loaded as {name}: {error}", name=error.name) from error
 
 
+UNKNOWN_NAME = (ImportError, KeyError, ValueError)
+"""How the hosts fail at a name or a file that they do not know."""
+
+
 def install() -> None:
     """Wait for the hosts, unless the environment says otherwise; a second call changes nothing."""
     if os.environ.get(SWITCH) == "0":
@@ -95,6 +99,8 @@ def _remind_on_failure() -> None:
 
     def remind(kind: type, error: BaseException, traceback: object) -> None:
         before(kind, error, traceback)
+        if not issubclass(kind, UNKNOWN_NAME):
+            return
         for host, ours in HOSTS.items():
             if host in sys.modules and ours not in sys.modules:
                 sys.stderr.write(f"{SWITCH}=0: {host} does not know EVA-GAN; unset it, or call {ours}.register()\n")

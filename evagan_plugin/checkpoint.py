@@ -130,12 +130,12 @@ def check_tensors(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], sou
         for name, value in wanted.items()
         if name in state and state[name].shape != value.shape
     ]
-    problems += [
-        f"{name} has values that are not finite" for name, value in state.items() if not value.isfinite().all()
-    ]
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise EvaganError(f"{source} does not fit the config: {'; '.join(problems[:5])}{more}")
+    broken = [name for name, value in state.items() if not value.isfinite().all()]
+    if broken:
+        raise EvaganError(f"{source} has values that are not finite, in {some(broken)}: take an earlier checkpoint")
 
 
 def check_same_config(ours: VocoderConfig, theirs: VocoderConfig, source: str | Path) -> None:

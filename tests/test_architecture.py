@@ -12,9 +12,9 @@ HOSTS = {"espnet", "espnet2", "TTS", "trainer"}
 CORE = {
     "errors", "files", "progress", "schema", "config", "mel", "activated", "context", "upsampler", "generator",
     "discriminators", "losses", "gan", "checkpoint", "vocoder", "audio", "convert", "device", "external", "hub",
-    "inspection",
+    "inspection", "weights",
 }  # fmt: skip
-PURE = {"errors", "schema", "config", "mel", "activated", "context", "upsampler", "generator", "files"}
+PURE = {"errors", "schema", "config", "mel", "activated", "context", "upsampler", "generator", "files", "weights"}
 
 
 def modules():

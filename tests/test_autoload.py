@@ -52,14 +52,12 @@ def test_a_new_interpreter_waits_for_the_hosts_and_has_loaded_nothing():
     assert done.stderr == ""
 
 
-def test_it_costs_less_than_five_milliseconds():
-    costs = []
-    for _ in range(5):
-        lines = interpreter("pass", "-X", "importtime").stderr.splitlines()
-        line = next(line for line in lines if line.endswith("evagan_plugin.autoload"))
-        package = next(line for line in lines if line.rstrip().endswith(" evagan_plugin"))
-        costs.append(sum(int(one.split("|")[1]) for one in {line, package}))
-    assert min(costs) < 5000, f"{costs} microseconds"
+def test_it_loads_nothing_but_itself_and_importlib():
+    code = f"import sys, site; before = set(sys.modules); exec({PTH.read_text()!r}); print(*set(sys.modules) - before)"
+    # Without site, which would have run the line before. What it costs: python -m evagan_plugin.benchmark start
+    done = interpreter(code, "-S", PYTHONPATH=str(Path(autoload.__file__).parents[1]))
+    loaded = {name for name in done.stdout.split() if not name.startswith("importlib")}
+    assert loaded <= {"evagan_plugin", "evagan_plugin.autoload", "warnings"}
 
 
 def test_the_environment_switches_it_off():
@@ -70,10 +68,16 @@ def test_the_environment_switches_it_off():
 
 def test_where_it_is_off_a_host_that_fails_is_explained_once(tmp_path):
     (tmp_path / "espnet2.py").write_text("")
-    code = "import sys; import evagan_plugin.autoload as a; a.install(); {}; raise KeyError('eva_gan')"
-    for before, explained in (("import espnet2", True), ("import json", False)):
+    code = "import sys; import evagan_plugin.autoload as a; a.install(); {}; raise {}"
+    unknown = "KeyError: 'eva_gan'"
+    for before, failure, explained in (
+        ("import espnet2", unknown, True),
+        ("import json", unknown, False),
+        ("import espnet2", "RuntimeError: out of memory", False),
+    ):
+        kind, _, message = failure.partition(": ")
         done = subprocess.run(
-            [sys.executable, "-c", code.format(before)],
+            [sys.executable, "-c", code.format(before, f"{kind}({message.strip(chr(39))!r})")],
             env={**os.environ, "EVAGAN_PLUGIN_AUTOLOAD": "0", "PYTHONPATH": str(tmp_path)},
             capture_output=True,
             text=True,
@@ -81,7 +85,7 @@ def test_where_it_is_off_a_host_that_fails_is_explained_once(tmp_path):
         )
         assert done.returncode == 1
         *_, error = [line for line in done.stderr.splitlines() if not line.startswith("EVAGAN_PLUGIN_AUTOLOAD=0: ")]
-        assert error == "KeyError: 'eva_gan'"
+        assert error == failure
         reminders = [line for line in done.stderr.splitlines() if line.startswith("EVAGAN_PLUGIN_AUTOLOAD=0: ")]
         assert (
             reminders

@@ -1,10 +1,11 @@
-"""``python -m evagan_plugin.benchmark memory|score|speed``."""
+"""``python -m evagan_plugin.benchmark memory|score|speed|start``."""
 
 import typer
 
 from evagan_plugin.benchmark.memory import memory
 from evagan_plugin.benchmark.scoring import score
 from evagan_plugin.benchmark.speed import speed
+from evagan_plugin.benchmark.start import start
 from evagan_plugin.errors import one_line_errors
 
 app = typer.Typer(name="benchmark", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -12,6 +13,7 @@ app.callback()(lambda: None)
 app.command()(memory)
 app.command()(score)
 app.command()(speed)
+app.command()(start)
 
 if __name__ == "__main__":
     with one_line_errors("benchmark"):

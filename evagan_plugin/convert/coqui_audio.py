@@ -24,6 +24,9 @@ DEFAULTS = {
 """What Coqui TTS takes where its ``audio`` section leaves a field out."""
 
 
+NUMBERS = "sample_rate", "preemphasis", "mel_fmin", "spec_gain", "ref_level_db", "min_level_db", "max_norm"
+
+
 def mel_settings(audio: Mapping[str, Any]) -> dict[str, Any]:
     """Return our mel settings for an ``audio`` section: its mels before they are normalised.
 
@@ -32,7 +35,7 @@ def mel_settings(audio: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: If it says what a :class:`MelConfig` cannot: linear mels, another logarithm or padding.
     """
-    audio = DEFAULTS | audio
+    audio = _completed(audio)
     take_only(audio, "audio", do_amp_to_db_mel=True, stft_pad_mode="reflect")
     if audio["log_func"] not in LOGS:
         raise ConfigError(f"audio.log_func is {audio['log_func']!r}: only {' and '.join(LOGS)} can be converted")
@@ -71,7 +74,7 @@ def range_normalisation(audio: Mapping[str, Any]) -> tuple[float, float] | None:
     Raises:
         ConfigError: If the range is none.
     """
-    audio = DEFAULTS | audio
+    audio = _completed(audio)
     if not audio["signal_norm"]:
         return None
     if not audio["min_level_db"] < 0 < audio["max_norm"]:
@@ -85,12 +88,20 @@ def range_normalisation(audio: Mapping[str, Any]) -> tuple[float, float] | None:
     return float(mean), float(scale)
 
 
+def _completed(audio: Mapping[str, Any]) -> dict[str, Any]:
+    audio = DEFAULTS | audio
+    for name in NUMBERS:
+        if not isinstance(take(audio, name, "audio"), int | float):
+            raise ConfigError(f"audio.{name} is {audio[name]!r}: a number is expected")
+    return audio
+
+
 def _frame(audio: Mapping[str, Any]) -> tuple[int, int]:
     """Return window and hop (samples), which a section may give in milliseconds instead."""
     if audio["hop_length"] is not None:
         return audio["win_length"], audio["hop_length"]
     length, shift = take(audio, "frame_length_ms", "audio"), take(audio, "frame_shift_ms", "audio")
-    if length % shift:
+    if not shift > 0 or length % shift:
         raise ConfigError(f"audio.frame_length_ms {length} is no multiple of audio.frame_shift_ms {shift}")
     win_length = int(length / 1000 * audio["sample_rate"])
     return win_length, int(win_length / (length / shift))

@@ -140,15 +140,18 @@ def _check_resume(args: argparse.Namespace, config: VocoderConfig) -> None:
 
 
 def _check_init_params(args: argparse.Namespace, config: VocoderConfig) -> None:
+    loaded: set[str] = set()
     for option in args.init_param:
-        path = Path(option.partition(":")[0])
+        name, _, rest = option.partition(":")
+        path, wanted = Path(name), rest.partition(":")[0]
         if not path.is_file():
             raise UsageError(f"--init_param: there is no file {path}")
         _check_whole(path)
         if not args.ignore_init_mismatch:
             _check_same(args, config, path)
-        if not any(name.startswith(DISCRIMINATORS) for name in read_weights(path)):
-            logging.warning("%s has no discriminators: they start anew", path)
+        loaded |= {name for name in read_weights(path) if name.startswith(wanted)}
+    if args.init_param and not any(name.startswith(DISCRIMINATORS) for name in loaded):
+        logging.warning("%s has no discriminators: they start anew", " and ".join(args.init_param))
 
 
 def _check_whole(checkpoint: Path) -> None:
