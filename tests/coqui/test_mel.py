@@ -7,8 +7,8 @@ import torch
 from TTS.config.shared_configs import BaseAudioConfig
 from TTS.utils.audio import AudioProcessor
 
-from evagan_plugin.coqui.config import EvaGanConfig
 from evagan_plugin.convert.coqui_audio import mel_settings
+from evagan_plugin.coqui.config import EvaGanConfig
 from evagan_plugin.coqui.mel import audio_config, mel_config, normalisation
 from evagan_plugin.errors import ConfigError
 from evagan_plugin.mel import MelConversion, MelSpectrogram
