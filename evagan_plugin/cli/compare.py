@@ -43,7 +43,7 @@ def compare(
     device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, ...")] = "cpu",
 ) -> None:
     """Compare systems: one table (Markdown, JSON, LaTeX) and a page to hear and see the worst utterances."""
-    from evagan_plugin.compare.comparison import CompareOptions, compare_systems, render_markdown, write_comparison
+    from evagan_plugin.compare.comparison import CompareOptions, compare_systems, write_comparison
     from evagan_plugin.compare.models import parse_models
     from evagan_plugin.metrics.sources import parse_systems
 
@@ -61,7 +61,7 @@ def compare(
         worst_of=worst_of,
     )
     comparison = compare_systems(reference, parse_systems(systems), out, options)
-    typer.echo(render_markdown(comparison))
+    typer.echo(comparison.markdown)
     for path in write_comparison(comparison, out):
         typer.echo(f"{path} ({-(-path.stat().st_size // 1000)} kB)", err=True)
     if not skip_broken:
