@@ -107,7 +107,7 @@ def mel_figure(rows: Mapping[str, Mapping[str, np.ndarray]], sample_rate: int) -
             else:
                 panel.text(0.5, 0.5, "no audio", transform=panel.transAxes, ha="center", va="center")
             if line == 0:
-                panel.set_title(_short(name), fontsize=10)
+                panel.set_title(caption(name), fontsize=10)
         _label_row(panels[line], key, sample_rate)
     for panel in panels[-1]:
         panel.set_xlabel("time (s)")
@@ -142,7 +142,7 @@ def difference_figure(
     difference = _draw(panels[2], levels[1] - levels[0], seconds, 0.0)
     difference.set(cmap=DIFFERENCE_COLOURS, clim=(-DIFFERENCE_DB, DIFFERENCE_DB))
     for panel, title in zip(
-        panels, ("reference", _short(name), "difference: too loud red, too soft blue"), strict=True
+        panels, ("reference", caption(name), "difference: too loud red, too soft blue"), strict=True
     ):
         panel.set_title(title, fontsize=10)
         panel.set_xlabel("time (s)")
@@ -186,6 +186,12 @@ def save_figure(figure: "Figure", path: str | Path, dpi: int = 130) -> None:
         figure.savefig(temporary, dpi=dpi)
 
 
+def caption(name: str) -> str:
+    """Return a name for the text of a figure: shortened, and safe from matplotlib, which reads ``$`` as mathematics."""
+    short = name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH // 2]}…{name[-NAME_LENGTH // 2 + 1 :]}"
+    return short.replace("$", r"\$")
+
+
 def _draw(panel: "Axes", picture: np.ndarray, seconds: float, loudest: float) -> "AxesImage":
     return panel.imshow(
         picture - loudest,
@@ -207,7 +213,7 @@ def _label_row(panels: Sequence["Axes"], utt_id: str, sample_rate: int) -> None:
         panel.set_yticks(places, [f"{hertz / 1000:.4g}" for hertz in ticks])
         panel.set_ylim(0, BANDS)
         panel.tick_params(labelsize=8)
-    panels[0].set_ylabel(f"{_short(utt_id)}\nfrequency (kHz)", fontsize=9)
+    panels[0].set_ylabel(f"{caption(utt_id)}\nfrequency (kHz)", fontsize=9)
 
 
 def _band_of(hertz: Sequence[float], sample_rate: int) -> np.ndarray:
@@ -228,7 +234,3 @@ def _mel_db(wav: np.ndarray, sample_rate: int) -> np.ndarray:
     signal = torch.from_numpy(np.ascontiguousarray(wav, dtype=np.float32)).view(1, 1, -1)
     with torch.no_grad():
         return _transform(sample_rate)(signal)[0].numpy()
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH // 2]}…{name[-NAME_LENGTH // 2 + 1 :]}"

@@ -11,7 +11,9 @@ from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.plotting import (
     BANDS,
     DIFFERENCE_DB,
+    NAME_LENGTH,
     RANGE_DB,
+    caption,
     difference_figure,
     loudest_level,
     mel_figure,
@@ -107,6 +109,18 @@ def test_tensorboard_takes_the_figure(tmp_path):
     writer.add_figure("mel", mel_figure({"a": {"reference": tone(440)}}, SAMPLE_RATE), 1)
     writer.close()
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) > 10000
+
+
+def test_names_are_drawn_as_they_stand(tmp_path):
+    name = r"a$_\frac$\$"
+    wave = tone(440)
+    for figure in (
+        mel_figure({name: {name: wave}}, SAMPLE_RATE),
+        difference_figure(name, wave, wave, name, SAMPLE_RATE, loudest_level([wave], SAMPLE_RATE)),
+    ):
+        save_figure(figure, tmp_path / "mel.svg")
+        assert (tmp_path / "mel.svg").read_text().count(f"<!-- {name} -->") == 2, "title and name of the row"
+    assert len(caption("x" * 50)) == NAME_LENGTH
 
 
 def test_pyplot_and_its_global_state_are_not_used(monkeypatch):

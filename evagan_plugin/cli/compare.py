@@ -5,9 +5,20 @@ from typing import Annotated
 
 import typer
 
+from evagan_plugin.cli.options import (
+    Device,
+    GroundTruth,
+    Manifest,
+    Metrics,
+    Periodicity,
+    Processes,
+    Reference,
+    SkipBroken,
+)
+
 
 def compare(
-    reference: Annotated[Path, typer.Argument(metavar="REF", help="Directory of audio, or wav.scp.")],
+    reference: Reference,
     systems: Annotated[
         list[str], typer.Argument(metavar="SYSTEM...", help="The same of each system: PATH or NAME=PATH.")
     ],
@@ -23,27 +34,21 @@ def compare(
         ),
     ] = None,
     protocol: Annotated[str | None, typer.Option(help="Print published figures beside: libritts (24 kHz).")] = None,
-    metrics: Annotated[str, typer.Option(help="fast, full, or metric names; comma-separated.")] = "fast",
-    periodicity: Annotated[
-        str | None, typer.Option(help="CREPE network of the pitch metrics: tiny (fast set) or full (full set).")
-    ] = None,
-    manifest: Annotated[Path | None, typer.Option(help="Table (TSV) with columns utt_id and category.")] = None,
+    metrics: Metrics = "fast",
+    periodicity: Periodicity = None,
+    manifest: Manifest = None,
     worst_by: Annotated[
         str | None, typer.Option(help="Metric that ranks the worst utterances; M-STFT if it is measured.")
     ] = None,
     worst_of: Annotated[str | None, typer.Option(help="System whose worst utterances are shown; the first.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Timed syntheses of each model, interleaved.")] = 5,
-    ground_truth: Annotated[
-        bool, typer.Option("--ground-truth", help="Add a row for the reference itself, through a 16-bit WAV.")
-    ] = False,
-    skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="End with status 0 although utterances are missing or broken.")
-    ] = False,
-    nj: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
-    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, ...")] = "cpu",
+    ground_truth: GroundTruth = False,
+    skip_broken: SkipBroken = False,
+    nj: Processes = 1,
+    device: Device = "cpu",
 ) -> None:
     """Compare systems: one table (Markdown, JSON, LaTeX) and a page to hear and see the worst utterances."""
-    from evagan_plugin.compare.comparison import CompareOptions, compare_systems, render_markdown, write_comparison
+    from evagan_plugin.compare.comparison import CompareOptions, compare_systems, write_comparison
     from evagan_plugin.compare.models import parse_models
     from evagan_plugin.metrics.sources import parse_systems
 
@@ -61,7 +66,7 @@ def compare(
         worst_of=worst_of,
     )
     comparison = compare_systems(reference, parse_systems(systems), out, options)
-    typer.echo(render_markdown(comparison))
+    typer.echo(comparison.markdown)
     for path in write_comparison(comparison, out):
         typer.echo(f"{path} ({-(-path.stat().st_size // 1000)} kB)", err=True)
     if not skip_broken:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from evagan_plugin.cli.options import Manifest
+
 app = typer.Typer(help="Listening tests in the browser: make, serve, watch, report.", no_args_is_help=True)
 
 TestDir = Annotated[Path, typer.Argument(metavar="TEST", help="Folder of the listening test.")]
@@ -28,7 +30,7 @@ def create(
     protocol: Annotated[str, typer.Option(help="smos, mos, ab or mushra.")] = "smos",
     title: Annotated[str, typer.Option(help="What raters see as the name of the test.")] = "Listening test",
     language: Annotated[str, typer.Option(help="Language where the browser asks for none: en, zh or ja.")] = "en",
-    manifest: Annotated[Path | None, typer.Option(help="Table (TSV) with columns utt_id and category.")] = None,
+    manifest: Manifest = None,
     items_per_category: Annotated[
         int | None, typer.Option(min=1, help="Utterances a category; all by default.")
     ] = None,

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from evagan_plugin.cli.options import Reference, Systems
+
 
 def plot(
-    reference: Annotated[Path, typer.Argument(metavar="REF", help="Directory of audio, or wav.scp.")],
-    systems: Annotated[list[str], typer.Argument(metavar="HYP...", help="The same of each system: PATH or NAME=PATH.")],
+    reference: Reference,
+    systems: Systems,
     out: Annotated[Path, typer.Option(help="Picture to write (.png, .pdf, .svg).")],
     utterance: Annotated[
         list[str] | None, typer.Option("--utterance", "-u", help="Utterance to draw; may be given again.")

@@ -6,27 +6,33 @@ from typing import Annotated
 
 import typer
 
+from evagan_plugin.cli.options import (
+    Device,
+    GroundTruth,
+    Manifest,
+    Metrics,
+    Periodicity,
+    Processes,
+    Reference,
+    SkipBroken,
+    Systems,
+)
+
 
 def score(
-    reference: Annotated[Path, typer.Argument(metavar="REF", help="Directory of audio, or wav.scp.")],
-    systems: Annotated[list[str], typer.Argument(metavar="HYP...", help="The same of each system: PATH or NAME=PATH.")],
-    metrics: Annotated[str, typer.Option(help="fast, full, or metric names; comma-separated.")] = "fast",
-    periodicity: Annotated[
-        str | None, typer.Option(help="CREPE network of the pitch metrics: tiny (fast set) or full (full set).")
-    ] = None,
+    reference: Reference,
+    systems: Systems,
+    metrics: Metrics = "fast",
+    periodicity: Periodicity = None,
     out: Annotated[
         Path | None, typer.Option(help="Directory for tables, JSON and CSV; an interrupted run goes on from there.")
     ] = None,
     results: Annotated[Path | None, typer.Option(help="Also write a results page (Markdown) here.")] = None,
-    manifest: Annotated[Path | None, typer.Option(help="Table (TSV) with columns utt_id and category.")] = None,
-    ground_truth: Annotated[
-        bool, typer.Option("--ground-truth", help="Add a row for the reference itself, through a 16-bit WAV.")
-    ] = False,
-    skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="End with status 0 although utterances are missing or broken.")
-    ] = False,
-    nj: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
-    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, ...")] = "cpu",
+    manifest: Manifest = None,
+    ground_truth: GroundTruth = False,
+    skip_broken: SkipBroken = False,
+    nj: Processes = 1,
+    device: Device = "cpu",
 ) -> None:
     """Score systems: M-STFT, PESQ, log-mel L1, periodicity and voicing, with 95 % intervals, as one table."""
     from evagan_plugin.files import write_text

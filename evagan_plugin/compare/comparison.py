@@ -19,6 +19,7 @@ from evagan_plugin.metrics.report import as_dict, detail_blocks, headline, utter
 from evagan_plugin.metrics.scoring import Scores, score_systems
 from evagan_plugin.metrics.sources import Item, common_sample_rate, match, read_categories
 from evagan_plugin.metrics.tables import Table
+from evagan_plugin.metrics.utterance import GROUND_TRUTH
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,14 @@ class Comparison:
         """The table of all systems."""
         return comparison_of_systems(self.scores, self.costs)
 
+    @cached_property
+    def markdown(self) -> str:
+        """The table of systems, the published figures below it, and the details that ``evagan score`` prints."""
+        blocks = [headline(self.scores), self.table.markdown()]
+        if self.protocol:
+            blocks += [f"### {self.protocol.title}", self.protocol.table().markdown()]
+        return "\n\n".join([*blocks, *self.notes, *detail_blocks(self.scores)]) + "\n"
+
     @property
     def notes(self) -> list[str]:
         """What a reader of the tables must know."""
@@ -96,8 +105,9 @@ def compare_systems(
     options = options or CompareOptions()
     if not systems:
         raise UsageError("no system to compare")
-    if REFERENCE in systems:
-        raise UsageError(f"'{REFERENCE}' is the name of the reference itself: give the system another, as in NAME=PATH")
+    for name in (REFERENCE, GROUND_TRUTH):
+        if name in systems:
+            raise UsageError(f"'{name}' is the name of the reference itself: give the system another, as in NAME=PATH")
     metrics = select_metrics(options.metrics, options.periodicity)
     ranking = choose_ranking(metrics, systems, options.worst_by, options.worst_of)
     items, _ = match(reference, systems, read_categories(options.manifest) if options.manifest else None)
@@ -124,7 +134,7 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
     """Write ``comparison.md``, ``.json`` and ``.tex``, ``utterances.csv`` and ``report.html``; return their paths."""
     folder = Path(folder)
     texts = {
-        "comparison.md": render_markdown(comparison),
+        "comparison.md": comparison.markdown,
         "comparison.json": json.dumps(comparison_dict(comparison), indent=2, ensure_ascii=False) + "\n",
         "comparison.tex": render_latex(comparison),
         "utterances.csv": utterances_csv(comparison.scores),
@@ -133,14 +143,6 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
     for name, text in texts.items():
         write_text(folder / name, text)
     return [folder / name for name in texts]
-
-
-def render_markdown(comparison: Comparison) -> str:
-    """Return the table of systems, the published figures below it, and the details that ``evagan score`` prints."""
-    blocks = [headline(comparison.scores), comparison.table.markdown()]
-    if comparison.protocol:
-        blocks += [f"### {comparison.protocol.title}", comparison.protocol.table().markdown()]
-    return "\n\n".join([*blocks, *comparison.notes, *detail_blocks(comparison.scores)]) + "\n"
 
 
 def render_latex(comparison: Comparison) -> str:

@@ -18,6 +18,7 @@ from evagan_plugin.plotting import (
     DIFFERENCE_COLOURS,
     LEVEL_COLOURS,
     RANGE_DB,
+    caption,
     difference_figure,
     loudest_level,
     new_figure,
@@ -70,7 +71,8 @@ def _chart(metric: Metric, categories: list[str], found: dict[str, list]) -> Pic
     figure = new_figure(1.8 + 1.3 * len(categories), 3.4)
     panel = figure.subplots()
     step = 0.7 / len(found)
-    for place, (system, estimates) in enumerate(found.items()):
+    handles = []
+    for place, estimates in enumerate(found.values()):
         shown = [(line, estimate) for line, estimate in enumerate(estimates) if estimate.value == estimate.value]
         across = [line + (place - (len(found) - 1) / 2) * step for line, _ in shown]
         values = [estimate.value for _, estimate in shown]
@@ -79,12 +81,13 @@ def _chart(metric: Metric, categories: list[str], found: dict[str, list]) -> Pic
             [estimate.high - estimate.value for _, estimate in shown],
         ]
         marker = MARKERS[place % len(MARKERS)]
-        panel.errorbar(across, values, yerr=reach, fmt=marker, capsize=3, markersize=5, label=system)
-    panel.set_xticks(range(len(categories)), categories)
+        handles.append(panel.errorbar(across, values, yerr=reach, fmt=marker, capsize=3, markersize=5))
+    panel.set_xticks(range(len(categories)), list(map(caption, categories)))
     panel.set_xlim(-0.5, len(categories) - 0.5)
     panel.set_title(f"{metric.label} {ARROW[metric.better]}", fontsize=11)
     panel.grid(axis="y", alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    # Names given here and not as labels of the lines: a label that begins with "_" is left out of legends.
+    figure.legend(handles, list(map(caption, found)), loc="outside lower center", ncols=2, fontsize=8)
     parts = (
         f"{category}: " + ", ".join(f"{system} {number(estimates[line].value)}" for system, estimates in found.items())
         for line, category in enumerate(categories)

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evagan_plugin.errors import require
-from evagan_plugin.files import atomic_path
+from evagan_plugin.audio import load_mono
 from evagan_plugin.listening.design import TestDesign, audio_path
+from evagan_plugin.plotting import caption, mel_figure, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLOURS = {"system": "#3457d5", "reference": "#1d7a4b", "anchor": "#8a8f9c"}
 DPI = 150
@@ -19,19 +18,20 @@ def draw_scores(report: dict[str, Any], path: Path) -> Path:
     """Draw mean and interval of every system, a panel a category; return the path."""
     parts = [{"category": "all", "systems": report["systems"]}, *report["categories"]]
     names = [row["system"] for row in report["systems"]]
-    figure = _figure(3.2 * len(parts) + 1.2, 0.42 * len(names) + 1.1)
+    figure = new_figure(3.2 * len(parts) + 1.2, 0.42 * len(names) + 1.1)
     panels = figure.subplots(1, len(parts), squeeze=False, sharey=True)[0]
     for panel, part in zip(panels, parts, strict=True):
         for place, row in enumerate(part["systems"]):
             if row["mean"] is not None:
                 _draw_estimate(panel, row, place)
-        panel.set_title(part["category"], fontsize=10)
+        panel.set_title(caption(part["category"]), fontsize=10)
         panel.set_xlim(*_scale_limits(report))
         panel.set_xlabel(f"{report['measure']} (mean, 95 %)")
         panel.grid(axis="x", alpha=0.3)
-    panels[0].set_yticks(range(len(names)), names)
+    panels[0].set_yticks(range(len(names)), list(map(caption, names)))
     panels[0].set_ylim(len(names) - 0.5, -0.5)
-    return _save(figure, path)
+    save_figure(figure, path, DPI)
+    return path
 
 
 def draw_steps(report: dict[str, Any], path: Path) -> Path:
@@ -41,7 +41,7 @@ def draw_steps(report: dict[str, Any], path: Path) -> Path:
         key=lambda row: row["step"],
     )
     metrics = sorted({name for row in rows for name in row["metrics"]})
-    figure = _figure(6.4, 2.9 + 1.7 * len(metrics))
+    figure = new_figure(6.4, 2.9 + 1.7 * len(metrics))
     heights = [2.4, *([1.4] * len(metrics))]
     panels = figure.subplots(len(heights), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
     steps = [row["step"] for row in rows]
@@ -55,7 +55,7 @@ def draw_steps(report: dict[str, Any], path: Path) -> Path:
     for row in report["systems"]:
         if row["role"] != "system" and row["mean"] is not None:
             panels[0].axhline(row["mean"], linestyle=":", color=COLOURS[row["role"]])
-            panels[0].annotate(row["system"], (steps[0], row["mean"]), fontsize=8, color=COLOURS[row["role"]])
+            panels[0].annotate(caption(row["system"]), (steps[0], row["mean"]), fontsize=8, color=COLOURS[row["role"]])
     for panel, name in zip(panels[1:], metrics, strict=True):
         known = [row for row in rows if row["metrics"].get(name) is not None]
         panel.plot([row["step"] for row in known], [row["metrics"][name] for row in known], "s-", color="#b3541e")
@@ -63,16 +63,14 @@ def draw_steps(report: dict[str, Any], path: Path) -> Path:
     for panel in panels:
         panel.grid(alpha=0.3)
     panels[-1].set_xlabel("training step")
-    return _save(figure, path)
+    save_figure(figure, path, DPI)
+    return path
 
 
 def draw_disagreements(test_dir: Path, design: TestDesign, report: dict[str, Any], folder: Path) -> list[Path]:
     """Draw reference and sample of each disagreement as spectrograms, with the raters' marks; return the paths."""
     if not report["disagreements"]:
         return []
-    from evagan_plugin.audio import load_mono
-    from evagan_plugin.plotting import mel_figure, save_figure
-
     paths = []
     for number, row in enumerate(report["disagreements"], 1):
         item = design.by_id[row["item"]]
@@ -103,19 +101,3 @@ def _draw_estimate(panel: "Axes", row: dict[str, Any], place: int) -> None:
     panel.annotate(
         f"{row['mean']:.2f}", (row["mean"], place), (0, 6), textcoords="offset points", ha="center", fontsize=8
     )
-
-
-def _figure(width: float, height: float) -> "Figure":
-    require("matplotlib", "listen", "score", "espnet")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: "Figure", path: Path) -> Path:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=DPI)
-    return path

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from itertools import combinations
 from pathlib import Path
@@ -35,6 +35,9 @@ class Scores:
     utterances: list[UtteranceScore]
     """Sorted by utterance id, systems in the order given; bad input included."""
     unmatched: list[Unmatched]
+    _estimates: dict[tuple[str, str, str | None], Estimate] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def problems(self) -> list[UtteranceScore]:
@@ -58,9 +61,12 @@ class Scores:
         return sorted({score.category for score in self.utterances if score.category is not None})
 
     def estimate(self, system: str, metric: Metric, category: str | None = None) -> Estimate:
-        """Return the corpus figure of a system with its interval, of one category or of all."""
-        found = self._sums(system, metric, category)
-        return estimate(metric, np.array(list(found.values()), dtype=np.float64))
+        """Return the corpus figure of a system with its interval, of one category or of all; drawn once, then kept."""
+        key = (system, metric.name, category)
+        if key not in self._estimates:
+            found = self._sums(system, metric, category)
+            self._estimates[key] = estimate(metric, np.array(list(found.values()), dtype=np.float64))
+        return self._estimates[key]
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -121,8 +127,8 @@ def score_systems(
     """
     if not systems:
         raise UsageError("no system to score")
-    if GROUND_TRUTH in systems and ground_truth:
-        raise UsageError(f"'{GROUND_TRUTH}' is the name of the reference's own row: choose another")
+    if GROUND_TRUTH in systems:
+        raise UsageError(f"'{GROUND_TRUTH}' is the name of the reference's own row: give the system another")
     checked_device(device)
     chosen = select_metrics(metrics, periodicity)
     categories = read_categories(manifest) if manifest else None

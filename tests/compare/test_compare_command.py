@@ -1,7 +1,10 @@
 """``evagan compare`` as a user calls it, and what it refuses."""
 
+import base64
 import csv
+import html
 import json
+import re
 from importlib.metadata import version
 
 import numpy as np
@@ -17,8 +20,12 @@ from evagan_plugin.external import open_external
 from evagan_plugin.generator import EVAGANGenerator
 from evagan_plugin.hub import read_scores
 from evagan_plugin.inspection import inspect_generator
+from evagan_plugin.metrics import scoring
+from evagan_plugin.metrics.bootstrap import estimate
 
 FILES = ["comparison.md", "comparison.json", "comparison.tex", "utterances.csv", "report.html"]
+POSSIBLE = {"pesq_wb": (1.0, 4.644), "m_stft": (0.3, 2.0), "periodicity_rmse": (0.0, 0.5), "vuv_f1": (0.5, 1.0)}
+"""By metric, between what a published figure lies: ends of the scale, or what a vocoder of speech reaches."""
 
 
 @pytest.fixture
@@ -101,7 +108,29 @@ def test_all_files_hold_the_same_figures(compare, place):
     assert "real-time" not in output, "nothing is said of speed where no model is given"
     with (place / "out" / "utterances.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 6
-    assert read_scores(place / "out" / "comparison.json", "far")["log_mel_l1"] > 0, "it serves as scores.json"
+    far = content(place)["systems"]["far"]["metrics"]["log_mel_l1"]["value"]
+    assert read_scores(place / "out" / "comparison.json", "far")["log_mel_l1"] == pytest.approx(far, abs=1e-4)
+
+
+def test_no_interval_is_drawn_twice(compare, monkeypatch):
+    drawn = []
+
+    def counted(metric, sums):
+        drawn.append(metric.name)
+        return estimate(metric, sums)
+
+    monkeypatch.setattr(scoring, "estimate", counted)
+    assert compare("near", "far")[0] == 0
+    assert drawn == ["log_mel_l1", "log_mel_l1"], "once a system"
+
+
+def test_keys_are_told_of_the_first_nine_sounds_only(compare, place):
+    systems = [f"s{number}=near" for number in range(1, 11)]
+    assert compare(*systems)[0] == 0
+    page = (place / "out" / "report.html").read_text()
+    card = page.split('<section class="card utterance"')[1]
+    keys = re.findall(r'value="(\d+)"(?: aria-keyshortcuts="(\d+)")?', card.split("<legend>")[1])
+    assert keys == [(str(index), str(index + 1) if index < 9 else "") for index in range(11)]
 
 
 def test_published_figures_stand_apart(compare, place):
@@ -121,11 +150,13 @@ def test_published_figures_stand_apart(compare, place):
     }  # fmt: skip
 
 
-def test_every_published_row_has_a_figure_for_every_metric():
+def test_every_published_row_has_a_possible_figure_for_every_metric():
     for protocol in PROTOCOLS.values():
         for row in protocol.table().rows:
             assert len(row) == len(protocol.metrics) + 1
-            assert all(float(cell.text) > 0 for cell in row[1:])
+            for name, cell in zip(protocol.metrics, row[1:], strict=True):
+                lowest, highest = POSSIBLE[name]
+                assert lowest < float(cell.text) < highest, f"{row[0].text}: {name}"
 
 
 def test_it_goes_on_from_what_is_scored(compare, evagan, place):
@@ -139,16 +170,22 @@ def test_it_goes_on_from_what_is_scored(compare, evagan, place):
 
 
 def test_names_cannot_become_markup(compare, place):
-    (place / "near").rename(place / "<b>_&_50%")
-    for name in ("ref", "<b>_&_50%"):
-        (place / name / "utt0.wav").rename(place / name / "<script>alert(1)<_script>.wav")
-    status, _, errors = compare("<b>_&_50%")
+    hard, sound, category = "_<b>_&_50%$\\x$", "<script>alert(1)<_script>$\\x$", "$\\x$"
+    (place / "near").rename(place / hard)
+    for name in ("ref", hard, "far"):
+        (place / name / "utt0.wav").rename(place / name / f"{sound}.wav")
+    rows = [f"{key}\t{category}\n" for key in (sound, "utt1", "utt2")]
+    (place / "manifest.tsv").write_text("utt_id\tcategory\n" + "".join(rows))
+    status, _, errors = compare(hard, "far", "--manifest", "manifest.tsv")
     assert status == 0, errors
     page, tex = ((place / "out" / name).read_text() for name in ("report.html", "comparison.tex"))
     assert page.count("<script") == 1
     assert "&lt;script&gt;alert(1)" in page
     assert "<b>" not in page
-    assert r"\textless{}b\textgreater{}\_\&\_50\% & 3 &" in tex
+    assert r"\_\textless{}b\textgreater{}\_\&\_50\%\$\textbackslash{}x\$ & 3 &" in tex
+    [chart] = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', page)
+    drawn = re.findall("<!-- (.*) -->", html.unescape(base64.b64decode(chart).decode()))
+    assert [text for text in drawn if text in (hard, "far", category)] == [category, hard, "far"], "ticks and legend"
 
 
 @pytest.mark.parametrize(
@@ -164,6 +201,7 @@ def test_names_cannot_become_markup(compare, place):
         (["-m", "near=vocos:x"], "--model near=vocos:x: vocos: there is no file x"),
         (["--metrics", "mos"], "unknown metric 'mos'"),
         (["reference=near"], "'reference' is the name of the reference itself"),
+        (["ground truth (16 bit)=near"], "'ground truth (16 bit)' is the name of the reference itself"),
         (["nothing"], "nothing does not exist: a directory of audio or a wav.scp is needed"),
         (["--manifest", "nowhere.tsv"], "nowhere.tsv: cannot be read"),
     ],

@@ -155,6 +155,27 @@ def test_the_page_is_used_and_shown_by_the_tab_key(robot):
     robot.wait(lambda: state(robot)["place"] > 0.1, "the sound to begin")
 
 
+def test_a_table_keeps_the_keys_that_scroll_it(robot):
+    robot.script(
+        "const table = document.querySelector('.scroll');"
+        "table.style.width = table.style.height = '60px'; table.style.overflow = 'auto'; table.focus();"
+    )
+    robot.press(Keys.ARROW_RIGHT)
+    robot.wait(lambda: robot.script("return document.querySelector('.scroll').scrollLeft > 0"), "a scroll aside")
+    robot.press(Keys.SPACE)
+    robot.wait(lambda: robot.script("return document.querySelector('.scroll').scrollTop > 0"), "a scroll down")
+    assert state(robot) is None, "an utterance took the key"
+    robot.press("1")
+    assert state(robot)["audible"] == "reference", "digits stay with the utterances"
+
+
+def test_letters_work_in_capitals(robot):
+    robot.press("N")
+    assert state(robot)["utterance"] == "hard"
+    robot.press("N", "P", "N")
+    assert state(robot)["utterance"] == "easy"
+
+
 def test_names_and_roles_are_told_to_a_screen_reader(robot):
     nodes = robot.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
     found = {

@@ -15,6 +15,7 @@ from evagan_plugin.errors import UsageError
 from evagan_plugin.listening import ObjectiveMetrics, add_system
 from evagan_plugin.listening.export import FIELDS, votes_csv
 from evagan_plugin.listening.objective import kept_metrics, read_scores
+from evagan_plugin.listening.pictures import draw_scores, draw_steps
 from evagan_plugin.listening.render import render_markdown, write_report
 from evagan_plugin.listening.report import ReportOptions, analyse, status_of
 from evagan_plugin.listening.store import Answer
@@ -179,6 +180,18 @@ def test_a_checkpoint_joins_a_running_test(voted, tmp_path):
     assert page.startswith("# Night test") and "![steps](steps.png)" in page
     tables = page.split("## ")[0].split("\n\n")
     assert "| good |" in tables[2] and "| reference |" not in tables[2] and "| reference |" in tables[3]
+
+
+def test_names_are_drawn_as_they_stand(voted, tmp_path):
+    name = r"$\x$"
+    with voted.store as store:
+        report = analyse(voted.design, store)
+    for row in report["systems"]:
+        row.update(system=name, step=row["step"] or 1)
+    report["categories"] = [{"category": name, "systems": report["systems"]}]
+    drawn = [draw(report, tmp_path / f"{draw.__name__}.svg").read_text() for draw in (draw_scores, draw_steps)]
+    assert drawn[0].count(f"<!-- {name} -->") == len(report["systems"]) + 1
+    assert f"<!-- {name} -->" in drawn[1]
 
 
 def test_utterances_where_metrics_and_ears_differ_are_found(voted, tmp_path):

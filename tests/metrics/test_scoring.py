@@ -39,6 +39,13 @@ def test_a_system_is_scored_beside_the_ground_truth(corpus):
     scores.check_complete()
 
 
+def test_the_name_of_the_ground_truth_is_its_own(corpus):
+    reference, noisy = corpus()
+    for ground_truth in (False, True):
+        with pytest.raises(UsageError, match="the reference's own row"):
+            score_systems(reference, {GROUND_TRUTH: noisy}, SPECTRAL, ground_truth=ground_truth)
+
+
 def test_every_number_of_the_table_stands_in_the_files(corpus, tmp_path):
     reference, noisy = corpus()
     scores = score_systems(reference, {"noisy": noisy, "copy": reference}, SPECTRAL)

@@ -133,8 +133,10 @@ function goTo(place) {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || !utterances.length) return;
-  const { key, target } = event;
-  const arrows = target.matches("input[type=range]") ? {} : { ArrowLeft: -1, ArrowRight: 1 };
+  const { target } = event;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const scrolls = target.closest(".scroll"); // A table takes the arrows and Space for itself.
+  const arrows = scrolls || target.matches("input[type=range]") ? {} : { ArrowLeft: -1, ArrowRight: 1 };
   if (target.matches("input[type=radio]")) Object.assign(arrows, { ArrowUp: -1, ArrowDown: 1 });
   const active = current ?? utterances[0];
   if (/^[1-9]$/.test(key)) {
@@ -146,7 +148,7 @@ document.addEventListener("keydown", (event) => {
     makeCurrent(active);
     active.step(arrows[key]);
     if (target.matches("input[type=radio]")) active.radios[active.audible].focus();
-  } else if (key === " " && !target.matches("button, summary")) {
+  } else if (key === " " && !scrolls && !target.matches("button, summary")) {
     active.toggle();
   } else if (key === "n" || key === "p") {
     goTo(utterances.indexOf(current) + (key === "n" ? 1 : -1));

@@ -1,0 +1,22 @@
+"""Arguments and options that several commands share, each with one help text."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Reference = Annotated[Path, typer.Argument(metavar="REF", help="Directory of audio, or wav.scp.")]
+Systems = Annotated[list[str], typer.Argument(metavar="HYP...", help="The same of each system: PATH or NAME=PATH.")]
+Metrics = Annotated[str, typer.Option(help="fast, full, or metric names; comma-separated.")]
+Periodicity = Annotated[
+    str | None, typer.Option(help="CREPE network of the pitch metrics: tiny (fast set) or full (full set).")
+]
+Manifest = Annotated[Path | None, typer.Option(help="Table (TSV) with columns utt_id and category.")]
+GroundTruth = Annotated[
+    bool, typer.Option("--ground-truth", help="Add a row for the reference itself, through a 16-bit WAV.")
+]
+SkipBroken = Annotated[
+    bool, typer.Option("--skip-broken", help="End with status 0 although utterances are missing or broken.")
+]
+Processes = Annotated[int, typer.Option(min=1, help="Number of processes.")]
+Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, ...")]
