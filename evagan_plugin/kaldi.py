@@ -113,7 +113,8 @@ class DataDir:
     """Seconds, as written in the file."""
     utt2num_samples: dict[str, str] = field(default_factory=dict)
     category: dict[str, str] = field(default_factory=dict)
-    """``utt2category``: what is to be heard, e.g. ``speech`` or ``drums``; scores are told by it."""
+    """``utt2kind``: what is to be heard, e.g. ``speech`` or ``drums``; scores are told by it. Not ESPnet's
+    ``utt2category``, which sorts batches by words of its own."""
 
     @property
     def utterances(self) -> list[str]:
@@ -192,7 +193,7 @@ _OPTIONAL_TABLES = {
     "feats": "feats.scp",
     "utt2dur": "utt2dur",
     "utt2num_samples": "utt2num_samples",
-    "category": "utt2category",
+    "category": "utt2kind",
 }
 
 

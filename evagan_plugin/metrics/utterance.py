@@ -18,7 +18,7 @@ from evagan_plugin.metrics.sources import Item
 GROUND_TRUTH = "ground truth (16 bit)"
 """Name of the system that is the reference itself, copied through a 16-bit WAV."""
 SPEECH = "speech"
-"""Category to which speech metrics apply; utterances without a category count as speech."""
+"""Category to which speech metrics apply, in any case; utterances without a category count as speech."""
 FULL_SCALE = 32767 / 32768
 CLIPPED_SAMPLES = 3
 """So many samples at or beyond full scale count as clipping."""
@@ -96,7 +96,7 @@ class _Judge:
 
     def _compare(self, family: Family, reference: np.ndarray, hypothesis: np.ndarray) -> Mapping[str, Sums]:
         category = self.item.category
-        if category not in (None, SPEECH) and family.metrics[0].speech_only:
+        if category is not None and category.lower() != SPEECH and family.metrics[0].speech_only:
             raise NotScored(f"not defined for category '{category}'")
         key = (id(family), reference.size)
         if key not in self._analyses:

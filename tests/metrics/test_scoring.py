@@ -127,11 +127,11 @@ def test_a_note_on_many_utterances_is_one_line(tmp_path):
 def test_speech_metrics_are_for_speech_only(corpus, tmp_path):
     reference, noisy = corpus()
     manifest = tmp_path / "manifest.tsv"
-    manifest.write_text("utt_id\tcategory\nutt0\tspeech\nutt1\tdrums\nutt2\tspeech\n")
+    manifest.write_text("utt_id\tcategory\nutt0\tSpeech\nutt1\tdrums\nutt2\tSpeech\n")
     scores = score_systems(reference, {"noisy": noisy}, "pesq_wb,log_mel_l1", manifest=manifest)
     assert set(values(scores, "noisy", "pesq_wb")) == {"utt0", "utt2"}
     assert set(values(scores, "noisy", "log_mel_l1")) == {"utt0", "utt1", "utt2"}
-    assert scores.categories == ["drums", "speech"]
+    assert scores.categories == ["Speech", "drums"]
     log_mel = scores.metrics[1]
     drums = scores.estimate("noisy", log_mel, "drums")
     assert (drums.utterances, drums.value) == (1, values(scores, "noisy", "log_mel_l1")["utt1"])

@@ -1,7 +1,9 @@
 """The ablations of audio_dir: variants trained, scored, set in one table; what is finished is not done again."""
 
 import csv
+import importlib
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -70,6 +72,49 @@ def test_wrong_options_are_told_before_any_work(recipe, run, options, said):
     assert not (place / "exp").exists()
 
 
+@pytest.fixture
+def curves(recipe, monkeypatch):
+    """The recipe's module ``ablation_curves``."""
+    monkeypatch.syspath_prepend(recipe("audio_dir/voc1") / "local")
+    yield importlib.import_module("ablation_curves")
+    sys.modules.pop("ablation_curves", None)
+
+
+def test_curves_are_of_every_log_interval_without_the_means_of_epochs(tmp_path, curves):
+    tensorboard = pytest.importorskip("torch.utils.tensorboard", reason="the extra 'espnet' is not installed")
+    with tensorboard.SummaryWriter(str(tmp_path / "tensorboard" / "train")) as writer:
+        # As ESPnet writes them: intervals, then the epoch's mean at its last step; 30 was done again after a stop.
+        for step, value in [(10, 4.0), (20, 2.0), (20, 3.0), (30, 9.0), (30, 1.0), (40, 0.5), (40, 0.75)]:
+            writer.add_scalar("mel", value, step)
+    epochs = [
+        {"train": {"total_count": 20, "mel": 3.0}, "valid": {"mel": 2.5}},
+        {"train": {"total_count": 40, "mel": 0.75}, "valid": {"mel": 0.25}},
+    ]
+    assert curves.read_curve(tmp_path, epochs) == [
+        {"step": 10, "train_mel": 4.0},
+        {"step": 20, "train_mel": 2.0, "valid_mel": 2.5},
+        {"step": 30, "train_mel": 1.0},
+        {"step": 40, "train_mel": 0.5, "valid_mel": 0.25},
+    ]
+    # Without a log, what the checkpoint has: the means of the epochs.
+    assert [point["train_mel"] for point in curves.read_curve(tmp_path / "none", epochs)] == [3.0, 0.75]
+
+
+def test_curves_are_drawn_with_the_range_of_seeds(tmp_path, curves, monkeypatch):
+    figures = []
+    monkeypatch.setattr(curves, "save_figure", lambda figure, out: figures.append(figure))
+    one = [{"step": 10, "train_mel": 4.0}, {"step": 20, "train_mel": 2.0, "valid_mel": 2.5}]
+    other = [{"step": 10, "train_mel": 2.0}, {"step": 20, "train_mel": 1.0, "valid_mel": 1.5}]
+    curves.draw_curves({"base": [one, other], "a$_b": [one]}, tmp_path / "curves.png")
+    training, validation = figures[0].axes
+    assert [list(line.get_ydata()) for line in training.lines] == [[3.0, 1.5], [4.0, 2.0]]
+    assert [list(line.get_ydata()) for line in validation.lines] == [[2.0], [2.5]]
+    (shade,) = training.collections
+    assert shade.get_paths()[0].get_extents().bounds == (10.0, 1.0, 10.0, 3.0)
+    assert (training.get_xlabel(), training.get_ylabel()) == ("step", "mel loss")
+    assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ["base", "a$_b"]
+
+
 @pytest.mark.slow
 def test_a_category_alone_is_trained_on_and_not_twice(place, run):
     done = ablate(run, place, "--only", "only_speech")
@@ -114,6 +159,7 @@ def test_eva_gan_beside_hifigan_over_seeds(place, run):
     with (place / "exp" / "ablate_few_2" / "curves.csv").open() as stream:
         points = list(csv.DictReader(stream))
     assert [point["step"] for point in points] == ["1", "2"] * 4
+    assert (place / "exp" / "ablate_few_2" / "curves.png").read_bytes().startswith(b"\x89PNG")
     settings = (place / "exp" / "ablate_few_2" / "voc_hifigan_seed1" / "config.yaml").read_text()
     assert "vocoder: hifigan" in settings
     assert "seed: 1\n" in settings

@@ -324,6 +324,21 @@ def test_libritts_is_judged_on_dev_clean_and_dev_other(recipe, run, libritts):
     assert drawn["dev_clean"] != set(DataDir.read(place / "data" / "dev_clean").wav)
 
 
+@pytest.mark.parametrize(("config", "published"), [("eva_gan_base_24k", True), ("eva_gan_base_44k", False)])
+def test_libritts_is_set_beside_published_figures_at_their_rate(recipe, run, config, published):
+    place = recipe("libritts/voc1")
+    text = (place / "voc.sh").read_text()
+    (place / "voc.sh").unlink()
+    # What voc.sh itself makes of the options of run.sh, and no stage.
+    text = text.replace("stage_1() {", 'echo "${protocol}:${score_metrics}"\nexit\n\nstage_1() {')
+    (place / "voc.sh").write_text(text)
+    (place / "voc.sh").chmod(0o755)
+    done = run(place, "./run.sh", "--train_config", f"conf/train_{config}.yaml")
+    assert done.returncode == 0, done.stderr
+    expected = "libritts:m_stft,pesq_wb,periodicity_rmse,vuv_f1" if published else ":fast"
+    assert done.stdout.strip() == expected
+
+
 def test_libritts_says_which_part_is_missing(recipe, run, libritts):
     place = recipe("libritts/voc1")
     assert "parts are at https://www.openslr.org/60/" in run(place, "local/data.sh").stderr

@@ -258,9 +258,9 @@ def test_one_category_is_selected(utils, run, tmp_path):
     assert DataDir.read(tmp_path / "some").category == {"a": "speech", "c": "speech"}
     done = run(tmp_path, *words, "all", "speach", "none")
     assert (done.returncode, "no utterance of category 'speach': did you mean 'speech'?" in done.stderr) == (2, True)
-    (tmp_path / "all" / "utt2category").unlink()
+    (tmp_path / "all" / "utt2kind").unlink()
     done = run(tmp_path, *words, "all", "speech", "none")
-    assert (done.returncode, "no utt2category in it" in done.stderr) == (2, True)
+    assert (done.returncode, "no utt2kind in it" in done.stderr) == (2, True)
     assert not (tmp_path / "none").exists()
 
 

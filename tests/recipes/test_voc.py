@@ -38,6 +38,8 @@ def place(recipe):
         (["--train_config", "conf/none.yaml"], 2, "there is no conf/none.yaml"),
         (["--tuning", "conf/tuning/none.yaml"], 2, "there is no conf/tuning/none.yaml"),
         (["--model", "none.pth"], 2, "there is no none.pth; --model names a trained model"),
+        (["--tuning", "conf/tuning/a.yaml", "--model", "conf"], 2, "--tuning changes a training, and with --model"),
+        (["--tag", "a=b"], 2, "--tag a=b: it names a directory and a system of the scores, without = and /"),
         (["--stage", 3], 1, "there is no dump/train/wav.scp; stage 2 makes it: ./run.sh --stage 2 --stop_stage 2"),
         (["--stage", 4], 1, "there is no exp/voc_eva_gan_tiny/valid.mel.best.pth; stage 3 makes it"),
         (["--stage", 5], 1, "there is no exp/voc_eva_gan_tiny/synth/test/wav.scp; stage 4 makes it"),
@@ -116,6 +118,19 @@ def test_a_model_of_another_recipe_is_judged_on_music(recipe, run):
     assert set(scores["systems"]["tiny"]["categories"]) == {"bass", "drums", "vocals", "other", "mixture"}
     assert {"untrained", "ground truth (16 bit)"} < set(scores["systems"])
     assert soundfile.info(place / "exp" / "voc_tiny" / "synth" / "test" / "bass-01.wav").frames == 5 * RATE
+    assert DataDir.read(place / "dump" / "test").category["bass-01"] == "bass"
+    # A second model, packed by the stage 7 of an experiment of the same name, is another experiment.
+    second = place / "other" / "exp" / "voc_tiny" / "packed"
+    EVAGANVocoder(config, EVAGANGenerator.from_config(config)).save_pretrained(second)
+    words_b = ["./run.sh", "--corpus_dir", "DSD100", "--model", second, "--items", 1, "--nj", 1]
+    refused = run(place, *words_b, "--stage", 4, "--stop_stage", 5)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert f"exp/voc_tiny is of {place / 'tiny'}, not of {second}: give --tag NAME" in refused.stderr
+    both = run(place, *words_b, "--tag", "b", "--compare_exps", "exp/voc_tiny", "--stage", 4, "--stop_stage", 5)
+    assert both.returncode == 0, both.stderr
+    comparison = json.loads((place / "exp" / "voc_b" / "scores" / "test" / "comparison.json").read_text())
+    timed = {name for name, system in comparison["systems"].items() if system["cost"]}
+    assert timed == {"b", "tiny"}
     packed = run(place, *words, "--stage", 7)
     assert (packed.returncode, "nothing to pack, tiny is of another experiment" in packed.stderr) == (0, True)
 

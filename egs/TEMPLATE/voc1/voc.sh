@@ -33,6 +33,7 @@ tag=""                               # Name of the experiment; that of the confi
 model=""                           # Trained model of any recipe, judged on the test sets in the place of one trained here.
 inference_model=valid.mel.best.pth # Checkpoint of the experiment to synthesise with.
 score_metrics=fast                 # Metrics of stage 5, see `evagan score --help`.
+protocol=""                        # Published figures to print beside: libritts (24 kHz).
 controls=true                      # Also judge the same model untrained, and the reference itself.
 compare_exps=""                    # Other experiments (directories) for the same table, separated by spaces.
 listen_opts=""                     # Options for `evagan listen create`, quoted as in a shell.
@@ -87,35 +88,49 @@ synthesise() {
     note_made "${out}" "${made_by}"
 }
 
-# list_systems SET: put NAME=DIRECTORY of this experiment and of compare_exps into the array `systems`.
+# list_systems SET: put NAME=DIRECTORY of this experiment and of compare_exps into the array `systems`, and what stage 5
+# needs to time their models into `models`.
 list_systems() {
-    local other name
+    local other name checkpoint
     need "${exp}/synth/$1/wav.scp" 4
     systems=("${tag}=${exp}/synth/$1")
+    models=(--model "${tag}=${model:-${exp}/${inference_model}}")
     for other in "${others[@]}"; do
         name=$(basename "${other}")
+        name=${name#voc_}
         need "${other}/synth/$1/wav.scp" 4
-        systems+=("${name#voc_}=${other}/synth/$1")
+        systems+=("${name}=${other}/synth/$1")
+        checkpoint=$(cat "${other}/model" 2>/dev/null || echo "${other}/${inference_model}")
+        [ ! -e "${checkpoint}" ] || models+=(--model "${name}=${checkpoint}")
     done
 }
 
 [ "${stage}" -le "${stop_stage}" ] || usage "--stage ${stage} is greater than --stop_stage ${stop_stage}"
+[[ ${tag} != *[=/]* ]] || usage "--tag ${tag}: it names a directory and a system of the scores, without = and /"
+[ -z "${tuning}" ] || [ -z "${model}" ] || usage "--tuning changes a training, and with --model nothing is trained"
 [ -z "${tuning}" ] || [ -s "${tuning}" ] || usage "there is no ${tuning}; --tuning names a config of differences"
 read -ra tests <<<"${test_sets}"
 if [ -n "${model}" ]; then
     [ -e "${model}" ] || usage "there is no ${model}; --model names a trained model, such as exp/voc_NAME/valid.mel.best.pth"
-    # A checkpoint has the name of its experiment, a packed model that of its directory.
-    source=$(readlink -f "${model}")
+    # A checkpoint and what stage 7 packed have the name of their experiment, another packed model that of its directory.
+    model_path=$(readlink -f "${model}")
+    source=${model_path}
     [ -d "${source}" ] || source=$(dirname "${source}")
+    [ "$(basename "${source}")" != packed ] || source=$(dirname "${source}")
     tag=${tag:-$(basename "${source}")}
     tag=${tag#voc_}
     exp=${expdir}/voc_${tag}
+    # Models of different recipes may have one name: the results of one must not be overwritten by another's.
+    if [ -e "${exp}" ] && [ "$(cat "${exp}/model" 2>/dev/null)" != "${model_path}" ]; then
+        die "${exp} is of $(cat "${exp}/model" 2>/dev/null || echo "a model trained here"), not of ${model_path}: give --tag NAME"
+    fi
     sets=("${tests[@]}")
 else
     [ -s "${train_config}" ] || usage "there is no ${train_config}; --train_config names the training config"
     tag=${tag:-$(basename "${train_config}" .yaml)${tuning:+_$(basename "${tuning}" .yaml)}}
     tag=${tag#train_}
     exp=${expdir}/voc_${tag}
+    [ ! -e "${exp}/model" ] || die "${exp} is of $(cat "${exp}/model"), judged by --model: give --tag NAME"
     sets=("${train_set}" "${valid_set}" "${tests[@]}")
 fi
 device=cpu
@@ -182,6 +197,10 @@ stage_3() {
 stage_4() {
     local set checkpoint=${model:-${exp}/${inference_model}}
     say "stage 4: synthesis"
+    if [ -n "${model}" ]; then
+        mkdir -p "${exp}"
+        echo "${model_path}" >"${exp}/model"
+    fi
     [ -e "${model}" ] || need "${checkpoint}" 3
     for set in "${tests[@]}"; do
         need "${dumpdir}/${set}/wav.scp" 2
@@ -192,7 +211,7 @@ stage_4() {
 }
 
 stage_5() {
-    local set out systems options
+    local set out systems models options
     say "stage 5: scoring"
     rm -f "${exp}/RESULTS.md.part"
     for set in "${tests[@]}"; do
@@ -203,9 +222,9 @@ stage_5() {
             systems+=("untrained=${exp}/untrained/${set}")
             options+=(--ground-truth)
         fi
-        if [ -s "${dumpdir}/${set}/utt2category" ]; then
+        if [ -s "${dumpdir}/${set}/utt2kind" ]; then
             mkdir -p "${out}"
-            sed -e $'1iutt_id\tcategory' -e $'s/ /\t/' "${dumpdir}/${set}/utt2category" >"${out}/manifest.tsv"
+            sed -e $'1iutt_id\tcategory' -e $'s/ /\t/' "${dumpdir}/${set}/utt2kind" >"${out}/manifest.tsv"
             options+=(--manifest "${out}/manifest.tsv")
         fi
         "${score_cmd[@]}" "${out}/log/score.log" \
@@ -213,7 +232,7 @@ stage_5() {
         # The page goes on from these scores: nothing is scored twice.
         "${score_cmd[@]}" --gpu "$((ngpu > 0))" "${out}/log/compare.log" \
             evagan compare "${dumpdir}/${set}" "${systems[@]}" "${options[@]}" \
-            --model "${tag}=${model:-${exp}/${inference_model}}" --device "${device}"
+            "${models[@]}" ${protocol:+--protocol "${protocol}"} --device "${device}"
         cat "${out}/RESULTS.md" >>"${exp}/RESULTS.md.part"
         cat "${out}/scores.md"
         say "wavs: ${exp}/synth/${set}; to hear and see them in a browser: ${out}/report.html; every utterance: ${out}/utterances.csv"
@@ -223,7 +242,7 @@ stage_5() {
 }
 
 stage_6() {
-    local set out systems
+    local set out systems models
     say "stage 6: listening test"
     for set in "${tests[@]}"; do
         list_systems "${set}"

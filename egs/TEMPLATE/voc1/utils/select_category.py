@@ -15,7 +15,7 @@ def main(source: str, category: str, target: str) -> None:
     data = DataDir.read(source)
     known = set(data.category.values())
     if not known:
-        raise UsageError(f"{source}: no utt2category in it; a column 'category' of the manifest makes it (stage 1)")
+        raise UsageError(f"{source}: no utt2kind in it; a column 'category' of the manifest makes it (stage 1)")
     if category not in known:
         raise UsageError(f"{source}: no utterance of category '{category}': {nearest(category, known)}")
     data.subset(key for key, value in data.category.items() if value == category).write(target)

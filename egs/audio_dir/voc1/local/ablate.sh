@@ -42,11 +42,11 @@ tuning_of() {
 # list_variants: print what is trained without --only. Other data differ only where there are several categories.
 list_variants() {
     local categories
-    categories=$(cut -d ' ' -f 2- "${dumpdir}/${train_set}/utt2category" 2>/dev/null | sort -u)
+    categories=$(cut -d ' ' -f 2- "${dumpdir}/${train_set}/utt2kind" 2>/dev/null | sort -u)
     {
         echo base
         find conf/tuning "conf/tuning/${base}" -maxdepth 1 -name '*.yaml' -printf '%f\n' 2>/dev/null | sort | sed 's/\.yaml$//'
-        [[ ${categories} != *$'\n'* ]] || grep -x speech <<<"${categories}" | sed 's/^/only_/'
+        [[ ${categories} != *$'\n'* ]] || grep -ix speech <<<"${categories}" | sed 's/^/only_/'
     } | paste -sd ' '
 }
 

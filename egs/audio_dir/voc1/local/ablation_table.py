@@ -1,6 +1,7 @@
 """Set the finished runs of local/ablate.sh side by side: ``ablation_table.py EXP_DIR TEST_SET``.
 
-Writes ``ABLATION.md`` (the table, which is printed too), ``ablation.json`` (every run), ``curves.csv`` (losses).
+Writes ``ABLATION.md`` (the table, which is printed too), ``ablation.json`` (every run), ``curves.csv`` and
+``curves.png`` (mel losses by step).
 """
 
 import csv
@@ -16,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ablation_curves import PANELS, Curve, draw_curves, read_curve
 
 from evagan_plugin.checkpoint import load_config_of
 from evagan_plugin.config import read_yaml
 from evagan_plugin.errors import EvaganError, one_line_errors
 from evagan_plugin.files import write_text
 from evagan_plugin.inspection import PEAK_RSS, inspect_generator
-from evagan_plugin.metrics.report import ARROW
+from evagan_plugin.metrics.tables import ARROW
 from evagan_plugin.metrics.utterance import GROUND_TRUTH
 
 RUN = re.compile(r"voc_(?P<variant>.+)_seed(?P<seed>\d+)")
@@ -50,7 +52,7 @@ class Run:
     """The same of the untrained model and of the reference itself, where they were judged."""
     categories: dict[str, dict[str, float | None]]
     """Figures by metric and category."""
-    curves: list[dict[str, float]]
+    curves: Curve
     """Mel losses by step."""
 
 
@@ -80,14 +82,7 @@ def read_run(folder: Path, scores: dict[str, Any]) -> Run:
             for metric in own["metrics"]
         },
         controls={system: figures[system] for system in CONTROLS if system in figures},
-        curves=[
-            {
-                "step": stats["train"]["total_count"],
-                "train_mel": stats["train"]["mel"],
-                "valid_mel": stats["valid"]["mel"],
-            }
-            for _, stats in sorted(epochs.items())
-        ],
+        curves=read_curve(folder, [epochs[epoch] for epoch in sorted(epochs)]),
     )
 
 
@@ -165,9 +160,9 @@ def describe(folder: Path, runs: Sequence[Run], reference: dict[str, Any]) -> st
 def curves(runs: Sequence[Run]) -> str:
     """Return the losses of all runs as CSV."""
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["variant", "seed", "step", "train_mel", "valid_mel"])
-    writer.writerows([run.variant, run.seed, *point.values()] for run in runs for point in run.curves)
+    writer = csv.DictWriter(stream, ["variant", "seed", "step", *PANELS], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({"variant": run.variant, "seed": run.seed, **point} for run in runs for point in run.curves)
     return stream.getvalue()
 
 
@@ -188,6 +183,10 @@ def main(exp_dir: Path, test_set: str) -> None:
     write_text(exp_dir / "ABLATION.md", text)
     write_text(exp_dir / "ablation.json", json.dumps([asdict(run) for run in runs], indent=2) + "\n")
     write_text(exp_dir / "curves.csv", curves(runs))
+    draw_curves(
+        {variant: [run.curves for run in runs if run.variant == variant] for variant in variants_of(runs)},
+        exp_dir / "curves.png",
+    )
     sys.stdout.write(text)
 
 

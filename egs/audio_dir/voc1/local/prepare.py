@@ -3,8 +3,8 @@
 With a ``manifest.tsv`` in the folder (tab-separated, columns ``path`` and optionally ``utt_id speaker source split
 category text``) its files are used, and its split where that says train, dev and test. Where it does not, but names
 speakers or sources, the hash of a speaker decides the set of all that is theirs. Without either, the hash of a file's
-path under the folder decides. What has a set keeps it when other files or speakers come or go. Without a manifest the
-speaker is the folder that a file lies in.
+path under the folder decides. What has a set keeps it when other files or speakers come or go, but for the one that a
+test or development set takes that would be empty. Without a manifest the speaker is the folder that a file lies in.
 """
 
 import csv

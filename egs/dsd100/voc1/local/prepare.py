@@ -64,12 +64,14 @@ def draw_items(data: DataDir, recordings: list[Path], category: str, count: int,
     songs = generator.sample(recordings, len(recordings))
     items: list[tuple[Path, float]] = []
     while len(items) < count:
-        heard = [(song, start) for song in songs if (start := draw_start(song, generator)) is not None]
-        if not heard:
+        before = len(items)
+        for song in songs:
+            if len(items) < count and (start := draw_start(song, generator)) is not None:
+                items.append((song, start))
+        if len(items) == before:
             where = f"{len(recordings)} songs, the first {recordings[0]}"
             raise EvaganError(f"{category}: no {SECONDS:g} s above {SILENCE_DB:g} dB in {where}")
-        items += heard
-    for number, (path, start) in enumerate(items[:count], 1):
+    for number, (path, start) in enumerate(items, 1):
         song = safe_name(path.parent.name)
         utterance, recording = f"{category}-{number:02}", f"{song}-{category}"
         data.wav[recording] = str(path)
