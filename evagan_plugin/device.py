@@ -4,6 +4,9 @@ import torch
 
 from evagan_plugin.errors import UsageError
 
+DEVICE_NOTE = "device.txt"
+"""File of a training's directory that says, in words, what it ran on."""
+
 
 def checked_device(device: str | torch.device) -> torch.device:
     """Return a device that is there.
@@ -17,3 +20,11 @@ def checked_device(device: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(f"device '{device}' is not available: {str(error).splitlines()[0]}") from None
     return device
+
+
+def describe_device(device: str) -> str:
+    """Return in words what a device is: the GPU's name, or the CPU with the number of threads."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"the CPU, {threads} thread{'s' * (threads != 1)}"

@@ -10,7 +10,7 @@ import typer
 from torch import nn
 
 from evagan_plugin.config import load_preset
-from evagan_plugin.device import checked_device
+from evagan_plugin.device import checked_device, describe_device
 from evagan_plugin.errors import UsageError, require
 from evagan_plugin.generator import EVAGANGenerator
 from evagan_plugin.inspection import gflops_per_second
@@ -87,14 +87,6 @@ def prepare(generator: nn.Module, mel: MelConfig, seconds: float, device: str) -
         return wav
 
     return synthesise
-
-
-def describe_device(device: str) -> str:
-    """Return in words what a device is: the GPU's name, or the CPU with the number of threads."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"the CPU, {threads} thread{'s' * (threads != 1)}"
 
 
 def measure(systems: dict[str, Callable[[], torch.Tensor]], rounds: int) -> dict[str, list[float]]:

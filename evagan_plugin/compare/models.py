@@ -4,7 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evagan_plugin.benchmark.speed import describe_device, measure, prepare
+from evagan_plugin.benchmark.speed import measure, prepare
+from evagan_plugin.device import describe_device
 from evagan_plugin.errors import EvaganError, UsageError, nearest
 from evagan_plugin.external import EXTERNAL, open_external
 from evagan_plugin.inspection import gflops_per_second

@@ -14,8 +14,9 @@ from espnet2.train.gan_trainer import GANTrainer, GANTrainerOptions
 from espnet2.train.reporter import Reporter, SubReporter, to_reported_value
 from torch.utils.data import DataLoader
 
+from evagan_plugin.device import DEVICE_NOTE, describe_device
 from evagan_plugin.espnet.listening import ListeningLoop
-from evagan_plugin.files import atomic_path
+from evagan_plugin.files import atomic_path, write_text
 from evagan_plugin.inspection import PEAK_RSS, peak_rss
 from evagan_plugin.plotting import mel_figure
 
@@ -49,7 +50,7 @@ class VocoderTrainer(GANTrainer):
         options: VocoderTrainerOptions,
         distributed_option: DistributedOption,
     ) -> bool:
-        """Train for an epoch, as ``GANTrainer``; memory is noted, and for the listening test the steps taken so far."""
+        """Train for an epoch, as ``GANTrainer``; note memory, device and the steps taken (for the listening test)."""
         all_steps_are_invalid = super().train_one_epoch(
             model=model,
             iterator=iterator,
@@ -63,6 +64,9 @@ class VocoderTrainer(GANTrainer):
         )
         # One value for all steps: to register it would count as a step.
         reporter.stats[PEAK_RSS] = [to_reported_value(peak_rss() / 2**30)] * reporter.count
+        if not distributed_option.distributed or distributed_option.dist_rank == 0:
+            device = "cuda" if options.ngpu > 0 else "cpu"
+            write_text(Path(options.output_dir) / DEVICE_NOTE, describe_device(device) + "\n")
         if options.listening is not None:
             options.listening.steps = reporter.get_total_count()
         return all_steps_are_invalid

@@ -4,10 +4,13 @@ import csv
 import importlib
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
+
+from evagan_plugin.errors import EvaganError
 
 CONFIG = """
 vocoder: eva_gan
@@ -61,6 +64,8 @@ def rows_of(place) -> dict[str, list[str]]:
         ),
         (["--audio_dir", "audio", "--seeds", "1 x"], "--seeds takes whole numbers, not 'x'"),
         (["--audio_dir", "audio", "--train_config", "none.yaml"], "there is no none.yaml"),
+        (["--audio_dir", "audio", "--tag", "x"], "--tag is not for ablate.sh"),
+        (["--audio_dir", "audio", "--stop_stage=4"], "--stop_stage is not for ablate.sh"),
         (["--audio_dir", "audio", "--ngpus", 1], "unknown option --ngpus"),
     ],
 )
@@ -73,11 +78,50 @@ def test_wrong_options_are_told_before_any_work(recipe, run, options, said):
 
 
 @pytest.fixture
-def curves(recipe, monkeypatch):
-    """The recipe's module ``ablation_curves``."""
+def modules(recipe, monkeypatch):
+    """The recipe's modules ``ablation_curves`` and ``ablation_table``."""
+    names = ("ablation_curves", "ablation_table")
     monkeypatch.syspath_prepend(recipe("audio_dir/voc1") / "local")
-    yield importlib.import_module("ablation_curves")
-    sys.modules.pop("ablation_curves", None)
+    yield {name: importlib.import_module(name) for name in names}
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def curves(modules):
+    return modules["ablation_curves"]
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        ({"steps": 20}, r"steps: 10 \(voc_base_seed0\); 20 \(voc_base_seed1\)"),
+        ({"batch_size": 4}, r"batch size: 2 \(.*\); 4 \("),
+        ({"device": "GPU"}, r"device: CPU \(.*\); GPU \("),
+        ({"machine": "the CPU, 4 threads"}, r"machine: the CPU, 2 threads \(.*\); the CPU, 4 threads \("),
+        ({"categories": {"m_stft": {}}}, r"test categories: drums, speech \(.*\); none \("),
+    ],
+)
+def test_runs_that_differ_do_not_stand_in_one_table(modules, difference, said):
+    table = modules["ablation_table"]
+    one = table.Run(
+        variant="base",
+        seed=0,
+        steps=10,
+        parameters=1,
+        seconds_a_step=1.0,
+        peak_memory=1.0,
+        device="CPU",
+        machine="the CPU, 2 threads",
+        batch_size=2,
+        metrics={"m_stft": 1.0},
+        controls={},
+        categories={"m_stft": {"speech": 1.0, "drums": 1.0}},
+        curves=[],
+    )
+    table.check_alike("exp", [one, replace(one, seed=1, machine="")])
+    with pytest.raises(EvaganError, match=said):
+        table.check_alike("exp", [one, replace(one, seed=1, **difference)])
 
 
 def test_curves_are_of_every_log_interval_without_the_means_of_epochs(tmp_path, curves):
@@ -133,6 +177,12 @@ def test_a_category_alone_is_trained_on_and_not_twice(place, run):
     weights = (exp / "checkpoint.pth").stat().st_mtime_ns
     again = ablate(run, place, "--only", "only_speech")
     assert "only_speech_seed0 is done" in again.stderr
+    assert (exp / "checkpoint.pth").stat().st_mtime_ns == weights
+    assert (exp / "device.txt").read_text() == "the CPU, 1 thread\n"
+    assert row["machine"] == "the CPU, 1 thread"
+    more = ablate(run, place, "--only", "only_speech", "--score_metrics", "log_mel_l1,m_stft")
+    assert "only_speech_seed0: scores alone" in more.stderr
+    assert "M-STFT" in (exp.parent / "ABLATION.md").read_text()
     assert (exp / "checkpoint.pth").stat().st_mtime_ns == weights
     other = ablate(run, place, "--only", "only_speech", "--train_args", "--optim_conf lr=0.1")
     assert other.returncode == 1

@@ -17,6 +17,7 @@ train_args=""                                   # Further options for every trai
 dumpdir=dump                                    # Formatted data directories.
 train_set=train                                 # Name of the training set.
 test_set="test"                                 # Name of the set that is synthesised and scored.
+score_metrics=fast                              # Metrics of the table, see `evagan score --help`.
 expdir=""                                       # Runs and table; exp/ablate_BASE_STEPS if empty.
 forwarded=()
 FORWARD_TO=./voc.sh
@@ -24,6 +25,13 @@ FORWARD_TO=./voc.sh
 . ./path.sh
 . utils/stages.sh
 
+for ((place = 0; place < ${#forwarded[@]}; place += 2)); do
+    case ${forwarded[place]} in
+        --stage | --stop_stage | --tag | --model | --tuning | --controls | --inference_model)
+            usage "${forwarded[place]} is not for ablate.sh, which sets it for every run itself"
+            ;;
+    esac
+done
 base=$(basename "${train_config}" .yaml)
 base=${base#train_}
 expdir=${expdir:-exp/ablate_${base}_${steps}}
@@ -53,12 +61,12 @@ list_variants() {
 # voc OPTION ...: voc.sh with what all runs have in common; the user's own options come last.
 voc() {
     ./voc.sh --train_config "${train_config}" --dumpdir "${dumpdir}" --expdir "${expdir}" --test_sets "${test_set}" \
-        --local_data_opts "--audio_dir ${audio_dir@Q}" "$@" "${forwarded[@]}"
+        --score_metrics "${score_metrics}" --local_data_opts "--audio_dir ${audio_dir@Q}" "$@" "${forwarded[@]}"
 }
 
 # run VARIANT SEED: train, synthesise and score, unless that is done.
 run() {
-    local tag=$1_seed$2 set=${train_set} controls=false tuning run scores options
+    local tag=$1_seed$2 set=${train_set} controls=false first=3 lacking=0 tuning run scores options
     run=${expdir}/voc_${tag}
     scores=${run}/scores/${test_set}/scores.json
     tuning=$(tuning_of "$1")
@@ -81,12 +89,17 @@ run() {
     fi
     mv "${run}/settings.part" "${run}/settings"
     if newer "${scores}" "${run}/checkpoint.pth"; then
-        say "${tag} is done"
-        return
+        python local/has_metrics.py "${scores}" "${score_metrics}" || lacking=$?
+        [ "${lacking}" -le 1 ] || exit "${lacking}"
+        if [ "${lacking}" -eq 0 ]; then
+            say "${tag} is done"
+            return
+        fi
+        first=5
     fi
-    say "${tag}: ${steps} steps"
+    say "${tag}: $([ "${first}" -eq 5 ] && echo "scores alone" || echo "${steps} steps")"
     # All runs are compared after the same number of steps, not each at its best.
-    voc --stage 3 --stop_stage 5 --tag "${tag}" --tuning "${tuning}" --train_set "${set}" --train_args "${options}" \
+    voc --stage "${first}" --stop_stage 5 --tag "${tag}" --tuning "${tuning}" --train_set "${set}" --train_args "${options}" \
         --inference_model latest.pth --controls "${controls}"
 }
 

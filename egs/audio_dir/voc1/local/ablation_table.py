@@ -21,6 +21,7 @@ from ablation_curves import PANELS, Curve, draw_curves, read_curve
 
 from evagan_plugin.checkpoint import load_config_of
 from evagan_plugin.config import read_yaml
+from evagan_plugin.device import DEVICE_NOTE
 from evagan_plugin.errors import EvaganError, one_line_errors
 from evagan_plugin.files import write_text
 from evagan_plugin.inspection import PEAK_RSS, inspect_generator
@@ -46,6 +47,10 @@ class Run:
     peak_memory: float
     """Most memory of the training (GiB): that of the GPU as ESPnet states it, else the process's resident set."""
     device: str
+    """GPU or CPU."""
+    machine: str
+    """The same in words, as the training noted it; empty where it noted none."""
+    batch_size: int
     metrics: dict[str, float | None]
     """Corpus figures by name."""
     controls: dict[str, dict[str, float | None]]
@@ -59,6 +64,7 @@ class Run:
 def read_run(folder: Path, scores: dict[str, Any]) -> Run:
     """Return the figures of a finished run."""
     name = RUN.fullmatch(folder.name)
+    note = folder / DEVICE_NOTE
     checkpoint = torch.load(folder / "checkpoint.pth", map_location="cpu", weights_only=True, mmap=True)
     epochs = checkpoint["reporter"]["stats"]
     trained = [epochs[epoch]["train"] for epoch in sorted(epochs)]
@@ -76,6 +82,8 @@ def read_run(folder: Path, scores: dict[str, Any]) -> Run:
         seconds_a_step=statistics.median(stats["train_time"] for stats in trained),
         peak_memory=max(stats[memory] for stats in trained),
         device="GPU" if memory != PEAK_RSS else "CPU",
+        machine=note.read_text(encoding="utf-8").strip() if note.is_file() else "",
+        batch_size=read_yaml(folder / "config.yaml")["batch_size"],
         metrics=figures[folder.name.removeprefix("voc_")],
         categories={
             metric: {category: estimates[metric]["value"] for category, estimates in own["categories"].items()}
@@ -145,16 +153,39 @@ def ratio(field: str, runs: Sequence[Run], base: Sequence[Run]) -> str:
     return f"{means[0] / means[1]:.2f}" if means[1] else ""
 
 
-def describe(folder: Path, runs: Sequence[Run], reference: dict[str, Any]) -> str:
+def check_alike(exp_dir: Path, runs: Sequence[Run]) -> None:
+    """Raise :class:`EvaganError` if runs cannot stand in one table."""
+    alike = {
+        "steps": lambda run: run.steps,
+        "batch size": lambda run: run.batch_size,
+        "device": lambda run: run.device,
+        # Of a run that noted nothing nobody knows.
+        "machine": lambda run: run.machine or None,
+        "test categories": lambda run: ", ".join(sorted({name for own in run.categories.values() for name in own})),
+    }
+    for what, value_of in alike.items():
+        seen = {value: run for run in runs if (value := value_of(run)) is not None}
+        if len(seen) > 1:
+            values = "; ".join(f"{value or 'none'} (voc_{run.variant}_seed{run.seed})" for value, run in seen.items())
+            raise EvaganError(f"{exp_dir}: runs differ in {what}: {values}; each table has its own --expdir")
+
+
+def describe(runs: Sequence[Run], reference: dict[str, Any]) -> str:
     """Return what the table's runs have in common."""
-    config = read_yaml(folder / "config.yaml")
     utterances = len({score["utt_id"] for score in reference["utterances"]})
     seeds = ", ".join(map(str, sorted({run.seed for run in runs})))
-    machine = torch.cuda.get_device_name() if runs[0].device == "GPU" else f"CPU ({os.cpu_count()} cores)"
+    machine = next((run.machine for run in runs if run.machine), "") or present_machine(runs[0].device)
     return (
-        f"{runs[0].steps} steps of {config['batch_size']} items, seed {seeds}, {utterances} test utterances at "
+        f"{runs[0].steps} steps of {runs[0].batch_size} items, seed {seeds}, {utterances} test utterances at "
         f"{reference['sample_rate']} Hz; {machine}, torch {torch.__version__}. Mean and, in brackets, range over seeds."
     )
+
+
+def present_machine(device: str) -> str:
+    """Return what this machine has, for runs that noted nothing."""
+    if device == "CPU":
+        return f"CPU ({os.cpu_count()} cores)"
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "a GPU"
 
 
 def curves(runs: Sequence[Run]) -> str:
@@ -176,10 +207,11 @@ def main(exp_dir: Path, test_set: str) -> None:
     if not found:
         raise EvaganError(f"{exp_dir}: no run with scores/{test_set}/scores.json in it; local/ablate.sh makes them")
     runs = sorted((read_run(*item) for item in found.items()), key=lambda run: (run.variant, run.seed))
-    folder, reference = next(iter(found.items()))
+    check_alike(exp_dir, runs)
+    reference = next(iter(found.values()))
     # Runs may have been scored by different metrics.
     metrics = {name: about for name, about in reference["metrics"].items() if all(name in run.metrics for run in runs)}
-    text = render(runs, metrics, describe(folder, runs, reference)) + render_categories(runs, metrics)
+    text = render(runs, metrics, describe(runs, reference)) + render_categories(runs, metrics)
     write_text(exp_dir / "ABLATION.md", text)
     write_text(exp_dir / "ablation.json", json.dumps([asdict(run) for run in runs], indent=2) + "\n")
     write_text(exp_dir / "curves.csv", curves(runs))

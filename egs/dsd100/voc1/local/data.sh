@@ -10,10 +10,9 @@ items=10         # Items of each category.
 data_seed=0      # Seed of the draw.
 . utils/parse_options.sh
 . ./path.sh
+. utils/stages.sh
 
-if [ -z "${corpus_dir}" ]; then
-    echo "data.sh: --corpus_dir is needed: DSD100, with Mixtures/ and Sources/ in it;" \
-        "DSD100.zip is linked from https://sigsep.github.io/datasets/dsd100.html" >&2
-    exit 2
-fi
+[ -n "${corpus_dir}" ] ||
+    usage "--corpus_dir is needed: DSD100, with Mixtures/ and Sources/ in it;" \
+        "DSD100.zip is linked from https://sigsep.github.io/datasets/dsd100.html"
 python local/prepare.py "${corpus_dir}" "${datadir}" "${parts}" "${items}" "${data_seed}"

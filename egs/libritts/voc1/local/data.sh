@@ -11,10 +11,9 @@ num_eval=0     # Utterances of each evaluation set, a seeded draw; 0: all of it.
 data_seed=0    # Seed of that draw and of the choice of validation speakers.
 . utils/parse_options.sh
 . ./path.sh
+. utils/stages.sh
 
-if [ -z "${corpus_dir}" ]; then
-    echo "data.sh: --corpus_dir is needed: LibriTTS, with train-clean-100/, dev-clean/ and so on in it;" \
-        "its parts are at https://www.openslr.org/60/" >&2
-    exit 2
-fi
+[ -n "${corpus_dir}" ] ||
+    usage "--corpus_dir is needed: LibriTTS, with train-clean-100/, dev-clean/ and so on in it;" \
+        "its parts are at https://www.openslr.org/60/"
 python local/prepare.py "${corpus_dir}" "${datadir}" "${train_parts}" "${valid_speakers}" "${num_eval}" "${data_seed}"

@@ -11,10 +11,9 @@ test_speakers=10 # and of the test set.
 data_seed=0      # Seed of the choice of both.
 . utils/parse_options.sh
 . ./path.sh
+. utils/stages.sh
 
-if [ -z "${corpus_dir}" ]; then
-    echo "data.sh: --corpus_dir is needed: VCTK 0.92, with wav48_silence_trimmed/ and txt/ in it;" \
-        "VCTK-Corpus-0.92.zip is at https://datashare.ed.ac.uk/handle/10283/3443" >&2
-    exit 2
-fi
+[ -n "${corpus_dir}" ] ||
+    usage "--corpus_dir is needed: VCTK 0.92, with wav48_silence_trimmed/ and txt/ in it;" \
+        "VCTK-Corpus-0.92.zip is at https://datashare.ed.ac.uk/handle/10283/3443"
 python local/prepare.py "${corpus_dir}" "${datadir}" "${mic}" "${dev_speakers}" "${test_speakers}" "${data_seed}"
