@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from evagan_plugin.audio import downmix, load_audio
-from evagan_plugin.errors import UsageError, nearest, require
-from evagan_plugin.files import atomic_path
+from evagan_plugin.errors import UsageError, nearest
+from evagan_plugin.figures import caption, new_figure, save_figure
 from evagan_plugin.mel import MelSpectrogram
 from evagan_plugin.metrics.mel import metric_mel
 from evagan_plugin.metrics.sources import common_sample_rate, match
@@ -30,7 +30,6 @@ DIFFERENCE_DB = 40.0
 """Either way, from no difference to the strongest colour."""
 TICKS_HZ = (500, 1000, 2000, 4000, 8000, 16000)
 PANEL_INCHES = (3.6, 2.2)
-NAME_LENGTH = 40
 
 
 def plot_systems(
@@ -155,41 +154,6 @@ def difference_figure(
 def loudest_level(waves: Iterable[np.ndarray], sample_rate: int) -> float:
     """Return the highest level (dB) of the spectrograms of several waveforms ``(T,)``, for one scale of them all."""
     return max(float(_mel_db(wav, sample_rate).max()) for wav in waves)
-
-
-def new_figure(width: float, height: float) -> "Figure":
-    """Return an empty figure without a window (Agg), so many inches wide and high.
-
-    Raises:
-        EvaganError: If matplotlib is missing.
-    """
-    require("matplotlib", "score", "listen", "espnet")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def save_figure(figure: "Figure", path: str | Path, dpi: int = 130) -> None:
-    """Write a figure as PNG, PDF or SVG, by the suffix of ``path``, whole or not at all.
-
-    Raises:
-        UsageError: If matplotlib knows no format of that suffix.
-    """
-    path = Path(path)
-    known = figure.canvas.get_supported_filetypes()
-    if path.suffix[1:].lower() not in known:
-        raise UsageError(f"{path}: pictures are written as {', '.join(sorted(known))}, not as '{path.suffix}'")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=dpi)
-
-
-def caption(name: str) -> str:
-    """Return a name for the text of a figure: shortened, and safe from matplotlib, which reads ``$`` as mathematics."""
-    short = name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH // 2]}…{name[-NAME_LENGTH // 2 + 1 :]}"
-    return short.replace("$", r"\$")
 
 
 def _draw(panel: "Axes", picture: np.ndarray, seconds: float, loudest: float) -> "AxesImage":

@@ -8,17 +8,15 @@ import soundfile
 from matplotlib.figure import Figure
 
 from evagan_plugin.errors import EvaganError, UsageError
+from evagan_plugin.figures import NAME_LENGTH, caption, save_figure
 from evagan_plugin.plotting import (
     BANDS,
     DIFFERENCE_DB,
-    NAME_LENGTH,
     RANGE_DB,
-    caption,
     difference_figure,
     loudest_level,
     mel_figure,
     plot_systems,
-    save_figure,
 )
 
 SAMPLE_RATE = 44100

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evagan_plugin.compare.worst import REFERENCE, Utterance
+from evagan_plugin.figures import caption, new_figure
 from evagan_plugin.metrics.base import Metric
 from evagan_plugin.metrics.scoring import Scores
 from evagan_plugin.metrics.tables import ARROW, number
@@ -18,10 +19,8 @@ from evagan_plugin.plotting import (
     DIFFERENCE_COLOURS,
     LEVEL_COLOURS,
     RANGE_DB,
-    caption,
     difference_figure,
     loudest_level,
-    new_figure,
 )
 
 if TYPE_CHECKING:

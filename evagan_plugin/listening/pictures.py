@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evagan_plugin.audio import load_mono
+from evagan_plugin.figures import caption, new_figure, save_figure
 from evagan_plugin.listening.design import TestDesign, audio_path
-from evagan_plugin.plotting import caption, mel_figure, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,6 +70,10 @@ def draw_disagreements(test_dir: Path, design: TestDesign, report: dict[str, Any
     """Draw reference and sample of each disagreement as spectrograms, with the raters' marks; return the paths."""
     if not report["disagreements"]:
         return []
+    # Here, so that serving and analysing a test load no torch.
+    from evagan_plugin.audio import load_mono
+    from evagan_plugin.plotting import mel_figure
+
     paths = []
     for number, row in enumerate(report["disagreements"], 1):
         item = design.by_id[row["item"]]
