@@ -4,7 +4,7 @@ Weights are stored with weight normalisation folded in, so the same file serves 
 training checkpoint of a host (``.pth``, with the host's config beside it) opens through the same functions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,13 +102,19 @@ def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return plain
 
 
-def fill(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
+def fill(module: nn.Module, state: Mapping[str, Tensor], source: str | Path, named: Callable[[str], str] = str) -> None:
     """Put folded weights into a module, whether or not it is weight-normalised; all of them or none.
+
+    Args:
+        module: What is filled.
+        state: Weights by the module's names.
+        source: Where they are from, for errors.
+        named: What a tensor is called there, for errors.
 
     Raises:
         EvaganError: If tensors are missing, unexpected, of another shape or not finite; the first are listed.
     """
-    check_tensors(folded(module.state_dict()), state, source)
+    check_tensors(folded(module.state_dict()), state, source, named)
     state = dict(state)
     with torch.no_grad():
         for name, layer in module.named_modules():
@@ -117,23 +123,25 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> 
     module.load_state_dict(state, strict=False)
 
 
-def check_tensors(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], source: str | Path) -> None:
+def check_tensors(
+    wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], source: str | Path, named: Callable[[str], str] = str
+) -> None:
     """Check that a state has the names and shapes of the one that is wanted, and finite values.
 
     Raises:
         EvaganError: If tensors are missing, unexpected, of another shape or not finite; the first are listed.
     """
-    problems = [f"{name} is missing" for name in wanted if name not in state]
-    problems += [f"{name} is unexpected" for name in state if name not in wanted]
+    problems = [f"{named(name)} is missing" for name in wanted if name not in state]
+    problems += [f"{named(name)} is unexpected" for name in state if name not in wanted]
     problems += [
-        f"{name} is {tuple(state[name].shape)}, not {tuple(value.shape)}"
+        f"{named(name)} is {tuple(state[name].shape)}, not {tuple(value.shape)}"
         for name, value in wanted.items()
         if name in state and state[name].shape != value.shape
     ]
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise EvaganError(f"{source} does not fit the config: {'; '.join(problems[:5])}{more}")
-    broken = [name for name, value in state.items() if not value.isfinite().all()]
+    broken = [named(name) for name, value in state.items() if not value.isfinite().all()]
     if broken:
         raise EvaganError(f"{source} has values that are not finite, in {some(broken)}: take an earlier checkpoint")
 

@@ -12,20 +12,22 @@ from evagan_plugin.schema import MelConfig
 
 __all__ = ["MelConfig", "MelConversion", "MelMismatchError", "MelSpectrogram", "stft_magnitude"]
 
-# Fields that an affine map and a clamp cannot mend.
-FIXED_FIELDS = (
-    "sample_rate",
-    "n_fft",
-    "hop_length",
-    "win_length",
-    "n_mels",
-    "f_min",
-    "upper_edge",
-    "center",
-    "scale",
-    "filter_norm",
-    "preemphasis",
-)
+
+def fixed_fields(config: MelConfig) -> dict[str, object]:
+    """Return the fields, by name, that no affine map and no clamp can mend where two definitions differ."""
+    return {
+        "sample_rate": config.sample_rate,
+        "n_fft": config.n_fft,
+        "hop_length": config.hop_length,
+        "win_length": config.win_length,
+        "n_mels": config.n_mels,
+        "f_min": config.f_min,
+        "f_max": config.upper_edge,
+        "center": config.center,
+        "scale": config.scale,
+        "filter_norm": config.filter_norm,
+        "preemphasis": config.preemphasis,
+    }
 
 
 class MelSpectrogram(nn.Module):
@@ -157,10 +159,9 @@ class MelConversion(nn.Module):
         target_name: str = "the vocoder",
     ) -> None:
         super().__init__()
+        fixed = fixed_fields(target)
         differing = [
-            (name, getattr(source, name), getattr(target, name))
-            for name in FIXED_FIELDS
-            if getattr(source, name) != getattr(target, name)
+            (name, theirs, fixed[name]) for name, theirs in fixed_fields(source).items() if theirs != fixed[name]
         ]
         if source.floor > target.floor:
             differing.append(("floor", source.floor, target.floor))

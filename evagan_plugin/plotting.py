@@ -14,7 +14,7 @@ from evagan_plugin.errors import UsageError, nearest
 from evagan_plugin.figures import caption, new_figure, save_figure
 from evagan_plugin.mel import MelSpectrogram
 from evagan_plugin.metrics.mel import metric_mel
-from evagan_plugin.metrics.sources import common_sample_rate, match
+from evagan_plugin.metrics.sources import REFERENCE, common_sample_rate, match
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,9 +49,12 @@ def plot_systems(
         rows: How many to draw where none are named.
 
     Raises:
-        UsageError: If an utterance is unknown, nothing is shared, or sample rates differ.
+        UsageError: If an utterance is unknown, nothing is shared, a system is called "reference", or sample rates
+            differ.
         EvaganError: If an audio file is bad or the picture cannot be written.
     """
+    if REFERENCE in systems:
+        raise UsageError(f"a system is called '{REFERENCE}', as the reference itself is: give it another name")
     items = {item.utt_id: item for item in match(reference, systems)[0]}
     for utterance in utterances or ():
         if utterance not in items:
@@ -63,8 +66,7 @@ def plot_systems(
     sample_rate = common_sample_rate(picked)
     waves = {
         item.utt_id: {
-            name: downmix(load_audio(path)[0])
-            for name, path in {"reference": item.reference, **item.hypotheses}.items()
+            name: downmix(load_audio(path)[0]) for name, path in {REFERENCE: item.reference, **item.hypotheses}.items()
         }
         for item in picked
     }
@@ -140,9 +142,7 @@ def difference_figure(
         image = _draw(panel, picture, seconds, loudest)
     difference = _draw(panels[2], levels[1] - levels[0], seconds, 0.0)
     difference.set(cmap=DIFFERENCE_COLOURS, clim=(-DIFFERENCE_DB, DIFFERENCE_DB))
-    for panel, title in zip(
-        panels, ("reference", caption(name), "difference: too loud red, too soft blue"), strict=True
-    ):
+    for panel, title in zip(panels, (REFERENCE, caption(name), "difference: too loud red, too soft blue"), strict=True):
         panel.set_title(title, fontsize=10)
         panel.set_xlabel("time (s)")
     _label_row(panels, utt_id, sample_rate)

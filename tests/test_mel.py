@@ -105,7 +105,7 @@ def test_a_mismatch_lists_every_field_with_both_values():
     other = MelConfig(sample_rate=24000, n_fft=1024, hop_length=300, win_length=1024, n_mels=100)
     with pytest.raises(MelMismatchError) as caught:
         MelConversion(other, HIFIGAN)
-    assert {name for name, _, _ in caught.value.fields} == {"sample_rate", "hop_length", "n_mels", "upper_edge"}
+    assert {name for name, _, _ in caught.value.fields} == {"sample_rate", "hop_length", "n_mels", "f_max"}
     assert "hop_length is 300 there and 256 here" in str(caught.value)
 
 

@@ -93,6 +93,8 @@ def test_unknown_utterance_and_unknown_format_are_refused(tmp_path):
     soundfile.write(folder / "utt1.wav", tone(300), SAMPLE_RATE)
     with pytest.raises(UsageError, match="did you mean 'utt1'"):
         plot_systems(folder, {"same": folder}, tmp_path / "x.png", utterances=["utt2"])
+    with pytest.raises(UsageError, match="'reference'"):
+        plot_systems(folder, {"reference": folder}, tmp_path / "x.png")
     with pytest.raises(UsageError, match=r"not as '\.bmpx'"):
         save_figure(mel_figure({"a": {"reference": tone(300)}}, SAMPLE_RATE), tmp_path / "x.bmpx")
     with pytest.raises(UsageError, match="nothing to draw"):

@@ -11,13 +11,13 @@ from evagan_plugin.compare.models import Costs, measure_costs, open_models
 from evagan_plugin.compare.page import render_page
 from evagan_plugin.compare.published import Protocol, find_protocol
 from evagan_plugin.compare.table import comparison_of_systems, latex
-from evagan_plugin.compare.worst import REFERENCE, Ranking, choose_ranking
+from evagan_plugin.compare.worst import Ranking, choose_ranking
 from evagan_plugin.errors import UsageError
 from evagan_plugin.files import write_text
 from evagan_plugin.metrics.catalogue import select_metrics
 from evagan_plugin.metrics.report import as_dict, detail_blocks, headline, utterances_csv
 from evagan_plugin.metrics.scoring import Scores, score_systems
-from evagan_plugin.metrics.sources import Item, common_sample_rate, match, read_categories
+from evagan_plugin.metrics.sources import REFERENCE, Item, common_sample_rate, match, read_categories
 from evagan_plugin.metrics.tables import Table
 from evagan_plugin.metrics.utterance import GROUND_TRUTH
 

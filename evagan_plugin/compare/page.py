@@ -10,9 +10,10 @@ import numpy as np
 
 from evagan_plugin.audio import save_audio
 from evagan_plugin.compare.pictures import category_charts, spectrograms
-from evagan_plugin.compare.worst import LONGEST_SECONDS, REFERENCE, Utterance, worst_utterances
+from evagan_plugin.compare.worst import LONGEST_SECONDS, Utterance, worst_utterances
 from evagan_plugin.errors import require
 from evagan_plugin.metrics.report import COMPARISON_NOTE, comparable, headline, remarks
+from evagan_plugin.metrics.sources import REFERENCE
 from evagan_plugin.metrics.tables import comparison_table, number, systems_table
 from evagan_plugin.metrics.utterance import GROUND_TRUTH
 from evagan_plugin.progress import track

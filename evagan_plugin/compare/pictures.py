@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evagan_plugin.compare.worst import REFERENCE, Utterance
+from evagan_plugin.compare.worst import Utterance
 from evagan_plugin.figures import caption, new_figure
 from evagan_plugin.metrics.base import Metric
 from evagan_plugin.metrics.scoring import Scores
+from evagan_plugin.metrics.sources import REFERENCE
 from evagan_plugin.metrics.tables import ARROW, number
 from evagan_plugin.metrics.utterance import GROUND_TRUTH
 from evagan_plugin.plotting import (

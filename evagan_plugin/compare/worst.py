@@ -11,15 +11,13 @@ from evagan_plugin.audio import downmix, load_audio
 from evagan_plugin.errors import UsageError, nearest
 from evagan_plugin.metrics.base import Metric
 from evagan_plugin.metrics.scoring import Scores
-from evagan_plugin.metrics.sources import Item
+from evagan_plugin.metrics.sources import REFERENCE, Item
 
 COUNT = 10
 """Utterances that a report shows and plays."""
 LONGEST_SECONDS = 10.0
 """So much of each, from its beginning: with :data:`COUNT` it bounds the size of a report."""
 DEFAULT_METRIC = "m_stft"
-REFERENCE = "reference"
-"""Name of the reference among the sounds of an utterance."""
 
 
 @dataclass(frozen=True)

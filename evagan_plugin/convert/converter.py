@@ -9,7 +9,7 @@ from torch import Tensor
 from evagan_plugin.checkpoint import LANDMARK, fill, folded, load_generator, read_weights
 from evagan_plugin.config import build_config, read_yaml
 from evagan_plugin.convert import coqui, espnet, firefly, hifigan
-from evagan_plugin.convert.names import translated
+from evagan_plugin.convert.names import renamed, translated
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.generator import EVAGANGenerator
 from evagan_plugin.schema import GeneratorConfig, VocoderConfig
@@ -77,11 +77,13 @@ def open_published(
     if kind == "hifigan" and "generator_model_params" in theirs:
         kind = "coqui"
     settings = _our_config(kind, theirs, config or source)
-    weights = folded(translated(state, FORMATS[kind].module_names(settings.generator)))
+    modules = FORMATS[kind].module_names(settings.generator)
+    weights = folded(translated(state, modules))
     if config:
         weights |= FORMATS[kind].statistics(theirs, config.parent)
     generator = EVAGANGenerator.from_config(settings)
-    fill(generator, weights, source)
+    published = {ours: theirs for theirs, ours in modules.items()}
+    fill(generator, weights, source, lambda name: renamed(name, published))
     return settings, generator.eval()
 
 

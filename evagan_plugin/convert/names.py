@@ -24,14 +24,15 @@ def translated(state: Mapping[str, Tensor], modules: Mapping[str, str]) -> dict[
     if prefix is None:
         return dict(state)
     inner = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    return {_our_name(name, modules): value for name, value in inner.items()}
+    return {renamed(name, modules): value for name, value in inner.items()}
 
 
-def _our_name(name: str, modules: Mapping[str, str]) -> str:
+def renamed(name: str, modules: Mapping[str, str]) -> str:
+    """Return a tensor's name with its module, the longest that ``modules`` has, replaced by what it is there."""
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
-        if ours := modules.get(".".join(parts[:length])):
-            return ".".join([ours, *parts[length:]])
+        if module := modules.get(".".join(parts[:length])):
+            return ".".join([module, *parts[length:]])
     return name
 
 

@@ -13,7 +13,7 @@ from evagan_plugin.checkpoint import CONFIG
 from evagan_plugin.config import list_presets, load_preset, read_yaml
 from evagan_plugin.errors import ConfigError, UsageError
 from evagan_plugin.espnet.texts import refuse_unknown_texts
-from evagan_plugin.mel import FIXED_FIELDS, MelConfig, MelConversion, MelMismatchError
+from evagan_plugin.mel import MelConfig, MelConversion, MelMismatchError, fixed_fields
 from evagan_plugin.vocoder import EVAGANVocoder
 
 logger = logging.getLogger(__name__)
@@ -176,19 +176,11 @@ def _check_is_vocoder(vocoder_file: Path, config_file: Path | str | None) -> Non
 
 def _remedy(source: MelConfig, target: MelConfig) -> str:
     """Say how a vocoder that takes these features is made."""
-    presets = [
-        name
-        for name in list_presets()
-        if all(getattr(load_preset(name).mel, field) == getattr(source, field) for field in FIXED_FIELDS)
-    ]
+    fields, ours = fixed_fields(source), fixed_fields(target)
+    presets = [name for name in list_presets() if fixed_fields(load_preset(name).mel) == fields]
     if presets:
         return f"Train the vocoder with preset: {' or '.join(presets)}"
-    fields = ["f_max" if name == "upper_edge" else name for name in FIXED_FIELDS]
-    changes = ", ".join(
-        f"{name}: {str(getattr(source, name)).lower()}"
-        for name in fields
-        if getattr(source, name) != getattr(target, name)
-    )
+    changes = ", ".join(f"{name}: {str(value).lower()}" for name, value in fields.items() if value != ours[name])
     rates = ""
     if source.hop_length != target.hop_length:
         rates = f" and vocoder_conf.generator.upsample_rates whose product is {source.hop_length}"

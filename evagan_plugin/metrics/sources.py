@@ -10,6 +10,9 @@ from evagan_plugin.audio import AUDIO_SUFFIXES
 from evagan_plugin.errors import UsageError, some
 from evagan_plugin.kaldi import read_scp
 
+REFERENCE = "reference"
+"""What the reference is called where it stands among the systems."""
+
 
 @dataclass(frozen=True)
 class Item:

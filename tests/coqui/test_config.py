@@ -79,9 +79,9 @@ def test_values_that_cannot_be_used_are_refused(fields, message):
 
 def test_a_mel_that_audio_cannot_be_converted_to_is_refused():
     config = EvaGanConfig(vocoder_conf={"preset": "eva_gan_base_22k", "mel": {"f_max": 7600.0, "log": "log10"}})
-    with pytest.raises(MelMismatchError, match=r"upper_edge is 8000\.0 there and 7600\.0 here") as caught:
+    with pytest.raises(MelMismatchError, match=r"f_max is 8000\.0 there and 7600\.0 here") as caught:
         vocoder_config(config)
-    assert [name for name, _, _ in caught.value.fields] == ["upper_edge"]  # the logarithm is mended
+    assert [name for name, _, _ in caught.value.fields] == ["f_max"]  # the logarithm is mended
 
 
 def test_options_override_fields_and_unknown_ones_are_refused():

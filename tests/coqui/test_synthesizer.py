@@ -57,7 +57,7 @@ def test_what_cannot_be_mended_is_refused_with_every_field(trained, acoustic, tm
     audio = {"sample_rate": 22050, "hop_length": 220, "mel_fmax": 8000.0, "preemphasis": 0.97}
     with pytest.raises(MelMismatchError) as caught:
         load(acoustic, trained / "best_model.pth", tmp_path, audio)
-    assert [name for name, _, _ in caught.value.fields] == ["sample_rate", "hop_length", "upper_edge", "preemphasis"]
+    assert [name for name, _, _ in caught.value.fields] == ["sample_rate", "hop_length", "f_max", "preemphasis"]
     assert "the acoustic model" in str(caught.value)
 
 

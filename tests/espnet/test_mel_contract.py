@@ -46,7 +46,7 @@ def test_a_mismatch_lists_every_field_with_both_values_and_what_to_do(tmp_path):
     with pytest.raises(ConfigError) as caught:
         load_vocoder(directory, feats_extract=LogMelFbank(**FEATURES))
     message = str(caught.value)
-    for part in ("f_min is 80", "and 0.0 here", "upper_edge is 7600", "and 8000.0 here", "center is True there"):
+    for part in ("f_min is 80", "and 0.0 here", "f_max is 7600", "and 8000.0 here", "center is True there"):
         assert part in message
     assert "preset: eva_gan_tiny_16k" in message
     rate = LogMelFbank(**{**FEATURES, "fs": 22050, "fmin": 0, "fmax": 8000})

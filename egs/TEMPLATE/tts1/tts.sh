@@ -121,6 +121,8 @@ stage_2() {
         # Recordings without a transcript cannot be spoken.
         awk 'NR == FNR { said[$1]; next } $1 in said' "${dumpdir}/${set}/text" "${dumpdir}/${set}/wav.scp" \
             >"${dumpdir}/${set}/spoken.scp.part"
+        awk 'NR == FNR { said[$1]; next } !($1 in said) { print "  no text, left out: " $1 }' \
+            "${dumpdir}/${set}/text" "${dumpdir}/${set}/wav.scp" >&2
         mv "${dumpdir}/${set}/spoken.scp.part" "${dumpdir}/${set}/spoken.scp"
         say "${dumpdir}/${set}: $(wc -l <"${dumpdir}/${set}/spoken.scp") utterances with text"
     done

@@ -60,7 +60,7 @@ follow() {
     # tail's own complaints go nowhere, and only after sed has got this script's standard error.
     tail -n 0 -F "$1" > >(sed -unE \
         -e 's/.*INFO: ([0-9]+)epoch results: \[train\].*[^_a-z]mel=([0-9.]+).*\[valid\].*[^_a-z]mel=([0-9.]+).*/  epoch \1: mel loss \2 in training, \3 in validation/p' \
-        -e 's/.*INFO: ([0-9]+\/[0-9]+)epoch started\. (Estimated.*)/  epoch \1 begins. \2/p' >&2) 2>/dev/null &
+        -e 's/.*INFO: ([0-9]+\/[0-9]+)epoch started\.?( Estimated.*)?/  epoch \1 begins.\2/p' >&2) 2>/dev/null &
     follower=$!
 }
 end_follow() {
