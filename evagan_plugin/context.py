@@ -5,9 +5,6 @@ from torch import Tensor, nn
 
 from evagan_plugin.schema import ContextConfig
 
-TYPICAL_LOG_MEL = -5.0
-"""About the mean of natural log-mels of speech and music."""
-
 
 class ChannelNorm(nn.LayerNorm):
     """LayerNorm over the channels of (B, C, F)."""
@@ -74,10 +71,6 @@ class ContextModule(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.norm = ChannelNorm(width, eps=1e-6)
         self.apply(_initialise)
-        # The first LayerNorm would see little but the large constant part of log-mels: start with it taken off.
-        stem = layers[0]
-        with torch.no_grad():
-            stem.bias.copy_(-TYPICAL_LOG_MEL * stem.weight.sum(dim=(1, 2)))
 
     def forward(self, mel: Tensor) -> Tensor:
         """Map log-mels (B, n_mels, F) to context features (B, dims[-1], F)."""

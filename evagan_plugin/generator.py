@@ -8,7 +8,10 @@ from evagan_plugin.context import ContextModule
 from evagan_plugin.errors import UsageError
 from evagan_plugin.schema import GeneratorConfig, VocoderConfig
 from evagan_plugin.upsampler import Upsampler
-from evagan_plugin.weights import remove_weight_norm
+from evagan_plugin.weights import centre, remove_weight_norm
+
+LOG_MEL_MEAN, LOG_MEL_DEVIATION = -5.0, 2.5
+"""About what natural log-mels of speech and music have."""
 
 
 class Normalisation(nn.Module):
@@ -44,7 +47,12 @@ class EVAGANGenerator(nn.Module):
         self.config, self.n_mels = config, n_mels
         self.normalisation = Normalisation(n_mels) if config.normalise else nn.Identity()
         self.context = ContextModule(n_mels, config.context) if config.context else nn.Identity()
-        self.upsampler = Upsampler(config.context.dims[-1] if config.context else n_mels, config)
+        channels = config.context.dims[-1] if config.context else n_mels
+        power = 1.0 if config.context or config.normalise else LOG_MEL_DEVIATION**2
+        self.upsampler = Upsampler(channels, config, power)
+        if not config.normalise:
+            # Otherwise what is behind would first see little but the large constant part of log-mels.
+            centre(self.context.layers[0] if config.context else self.upsampler.pre, LOG_MEL_MEAN)
 
     @classmethod
     def from_config(cls, config: VocoderConfig) -> "EVAGANGenerator":

@@ -11,6 +11,13 @@ from evagan_plugin.weights import normalised, preserving
 LAST_SLOPE = 0.01
 """Slope of LeakyReLU before the last convolution: published HiFi-GAN weights were trained with this one there."""
 
+FIRST_LEVEL = 0.02
+"""RMS of the first waveforms. Recordings are about 0.05, but most bins of their log-mels are far below the loudest.
+
+Started loud, with PyTorch's own weights (an RMS of 0.2, and an offset as large that no log-mel hears), training takes
+its first hundreds of steps to become quiet, and may end in waveforms that fill tanh's range, whose gradient is zero.
+"""
+
 
 class ResidualBlock(nn.Module):
     """For each dilation: activation, dilated convolution, (activation, convolution,) plus the identity.
@@ -95,14 +102,15 @@ class Upsampler(nn.Module):
     Args:
         in_channels: Channels of the input: the context module's, or mel bands.
         config: Channels, rates, kernels, activation and memory.
+        input_power: Mean square of the input, for the first weights.
     """
 
-    def __init__(self, in_channels: int, config: GeneratorConfig) -> None:
+    def __init__(self, in_channels: int, config: GeneratorConfig, input_power: float = 1.0) -> None:
         super().__init__()
         self.recompute = config.recompute_activation
         self.checkpointing = config.checkpointing
         channels, kernel = config.channels, config.pre_kernel
-        self.pre = preserving(nn.Conv1d(in_channels, channels, kernel, padding=kernel // 2), 1.0)
+        self.pre = preserving(nn.Conv1d(in_channels, channels, kernel, padding=kernel // 2), input_power)
         self.condition = nn.Conv1d(config.global_channels, channels, 1) if config.global_channels else None
         self.stages = nn.ModuleList(
             UpsamplingStage(channels >> index, rate, kernel, config)
@@ -110,7 +118,8 @@ class Upsampler(nn.Module):
         )
         self.post_activation = Activation(config.activation, LAST_SLOPE)
         channels, kernel = channels >> len(self.stages), config.post_kernel
-        self.post = normalised(nn.Conv1d(channels, 1, kernel, padding=kernel // 2))
+        post = nn.Conv1d(channels, 1, kernel, padding=kernel // 2)
+        self.post = preserving(post, self.post_activation.power, FIRST_LEVEL)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Map features (B, C, F), with a condition (B, global_channels, 1) or None, to waveforms (B, 1, F * hop)."""

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import weight_norm
@@ -18,8 +19,8 @@ def normalised(conv: Convolution) -> nn.Module:
     return weight_norm(conv)
 
 
-def preserving(conv: Convolution, input_power: float) -> nn.Module:
-    """Initialise a convolution so that its output has variance 1, and give it weight normalisation.
+def preserving(conv: Convolution, input_power: float, deviation: float = 1.0) -> nn.Module:
+    """Initialise a convolution so that its output has a given standard deviation, and give it weight normalisation.
 
     With PyTorch's own weights and SiLU every layer weakens the signal against its biases. Behind seven stages of the
     generator the waveform does not depend on the mel, and gradients that small are lost in the epsilon of Adam; behind
@@ -28,11 +29,18 @@ def preserving(conv: Convolution, input_power: float) -> nn.Module:
     Args:
         conv: The convolution.
         input_power: Mean square of what it sees.
+        deviation: Standard deviation of its output.
     """
     terms = conv.in_channels * math.prod(conv.kernel_size) / (math.prod(conv.stride) if conv.transposed else 1)
-    nn.init.normal_(conv.weight, 0.0, (terms * input_power) ** -0.5)
+    nn.init.normal_(conv.weight, 0.0, deviation * (terms * input_power) ** -0.5)
     nn.init.zeros_(conv.bias)
     return weight_norm(conv)
+
+
+def centre(conv: nn.Conv1d, mean: float) -> None:
+    """Set the bias of a convolution so that an input of this mean gives an output of mean 0."""
+    with torch.no_grad():
+        conv.bias.copy_(-mean * conv.weight.sum(dim=(1, 2)))
 
 
 def remove_weight_norm(module: nn.Module) -> None:

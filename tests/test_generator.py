@@ -81,6 +81,18 @@ def test_gradients_reach_every_parameter(overrides):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in generator.parameters())
 
 
+@pytest.mark.parametrize("preset", ["eva_gan_base_44k", "eva_gan_tiny_16k", "hifigan_v1_22k"])
+def test_training_starts_from_quiet_waveforms_without_an_offset(preset):
+    """Loud ones take hundreds of steps to become quiet, and a log-mel hears no offset."""
+    torch.manual_seed(0)
+    generator = EVAGANGenerator.from_preset(preset)
+    mel = torch.randn(1, generator.n_mels, 30) * 2.5 - 5.0
+    with torch.no_grad():
+        wav = generator(mel)
+    assert 0.005 < wav.square().mean().sqrt() < 0.06
+    assert wav.mean().abs() < 0.03
+
+
 def test_an_untrained_generator_hears_its_mel():
     generator = EVAGANGenerator.from_preset("eva_gan_tiny_16k").eval()
     one, other = (generator(torch.randn(1, 80, 20)) for _ in range(2))
