@@ -39,25 +39,30 @@ class EVAGANGenerator(nn.Module):
 
     Args:
         config: Sizes, activation, memory and conditioning.
-        n_mels: Mel bands of the input.
+        n_mels: Mel bands of the input, or channels of whatever else it is.
+        input_mean: About the mean of the input, for the initial weights.
+        input_deviation: About its standard deviation.
     """
 
-    def __init__(self, config: GeneratorConfig, n_mels: int) -> None:
+    def __init__(
+        self, config: GeneratorConfig, n_mels: int, input_mean: float = 0.0, input_deviation: float = 1.0
+    ) -> None:
         super().__init__()
         self.config, self.n_mels = config, n_mels
         self.normalisation = Normalisation(n_mels) if config.normalise else nn.Identity()
         self.context = ContextModule(n_mels, config.context) if config.context else nn.Identity()
         channels = config.context.dims[-1] if config.context else n_mels
-        power = 1.0 if config.context or config.normalise else LOG_MEL_DEVIATION**2
-        self.upsampler = Upsampler(channels, config, power)
-        if not config.normalise:
-            # Otherwise what is behind would first see little but the large constant part of log-mels.
-            centre(self.context.layers[0] if config.context else self.upsampler.pre, LOG_MEL_MEAN)
+        self.upsampler = Upsampler(channels, config, 1.0 if config.context else input_deviation**2)
+        # Otherwise the next layer would first see little but the large constant part of log-mels.
+        centre(self.context.layers[0] if config.context else self.upsampler.pre, input_mean)
 
     @classmethod
     def from_config(cls, config: VocoderConfig) -> "EVAGANGenerator":
         """Build the generator of a vocoder config."""
-        return cls(config.generator, config.mel.n_mels)
+        if config.generator.normalise:
+            return cls(config.generator, config.mel.n_mels)
+        scale = config.mel.log_scale
+        return cls(config.generator, config.mel.n_mels, scale * LOG_MEL_MEAN, scale * LOG_MEL_DEVIATION)
 
     @classmethod
     def from_preset(cls, name: str) -> "EVAGANGenerator":

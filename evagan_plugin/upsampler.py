@@ -12,10 +12,12 @@ LAST_SLOPE = 0.01
 """Slope of LeakyReLU before the last convolution: published HiFi-GAN weights were trained with this one there."""
 
 FIRST_LEVEL = 0.02
-"""RMS of the first waveforms. Recordings are about 0.05, but most bins of their log-mels are far below the loudest.
+"""RMS of an untrained generator's waveforms. That of recordings is about 0.05, but most bins of their log-mels are far
+below the loudest, and the mel loss counts them all alike.
 
-Started loud, with PyTorch's own weights (an RMS of 0.2, and an offset as large that no log-mel hears), training takes
-its first hundreds of steps to become quiet, and may end in waveforms that fill tanh's range, whose gradient is zero.
+With PyTorch's own weights (an RMS of 0.2, and an offset as large, of which only the lowest band of a log-mel hears)
+the first few hundred steps are spent on becoming quiet, and may end in waveforms that fill tanh's range, whose gradient
+is zero.
 """
 
 
@@ -105,7 +107,7 @@ class Upsampler(nn.Module):
         input_power: Mean square of the input, for the first weights.
     """
 
-    def __init__(self, in_channels: int, config: GeneratorConfig, input_power: float = 1.0) -> None:
+    def __init__(self, in_channels: int, config: GeneratorConfig, input_power: float) -> None:
         super().__init__()
         self.recompute = config.recompute_activation
         self.checkpointing = config.checkpointing

@@ -82,7 +82,7 @@ def open_published(
     if config:
         weights |= FORMATS[kind].statistics(theirs, config.parent)
     generator = EVAGANGenerator.from_config(settings)
-    published = {ours: theirs for theirs, ours in modules.items()}
+    published = {ours: module for module, ours in modules.items()}
     fill(generator, weights, source, lambda name: renamed(name, published))
     return settings, generator.eval()
 

@@ -119,9 +119,9 @@ stage_2() {
             evagan format "${datadir}/${set}" "${dumpdir}/${set}" --nj "${nj}" "${format_options[@]}" ||
             die "${datadir}/${set} was not formatted; if that is for broken audio, --skip_broken true goes on without it"
         # Recordings without a transcript cannot be spoken.
-        awk 'NR == FNR { said[$1]; next } $1 in said' "${dumpdir}/${set}/text" "${dumpdir}/${set}/wav.scp" \
+        awk 'FILENAME == ARGV[1] { said[$1]; next } $1 in said' "${dumpdir}/${set}/text" "${dumpdir}/${set}/wav.scp" \
             >"${dumpdir}/${set}/spoken.scp.part"
-        awk 'NR == FNR { said[$1]; next } !($1 in said) { print "  no text, left out: " $1 }' \
+        awk 'FILENAME == ARGV[1] { said[$1]; next } !($1 in said) { print "  no text, left out: " $1 }' \
             "${dumpdir}/${set}/text" "${dumpdir}/${set}/wav.scp" >&2
         mv "${dumpdir}/${set}/spoken.scp.part" "${dumpdir}/${set}/spoken.scp"
         say "${dumpdir}/${set}: $(wc -l <"${dumpdir}/${set}/spoken.scp") utterances with text"
