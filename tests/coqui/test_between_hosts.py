@@ -18,6 +18,8 @@ from evagan_plugin.mel import MelSpectrogram
 
 HALF_A_STEP = 0.5 / 2**15
 """Half of what 16 bits can tell apart."""
+AUDIBLE = 1e-3
+"""After so few steps models are quiet; a hundred times the tolerance of 1e-5 lets a difference show."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ def test_trained_in_coqui(trained, wav, espnet_vocoder, evagan, tmp_path):
     model = coqui_model(trained)
     mel = MelSpectrogram(model.gan.config.mel)(wav)
     expected = model.inference(mel)[0, 0]
-    assert expected.std() > 0.01
+    assert expected.std() > AUDIBLE
 
     as_it_is = espnet_vocoder(trained / "best_model.pth", trained / "config.json")
     evagan("convert", trained / "best_model.pth", tmp_path / "espnet", "--to", "espnet")
@@ -97,7 +99,7 @@ def test_trained_in_espnet(speech, wav, espnet_vocoder, evagan, tmp_path):
     model = coqui_model(tmp_path / "coqui")
     mel = MelSpectrogram(model.gan.config.mel)(wav)
     expected = forward(mel[0].T)
-    assert expected.std() > 0.01
+    assert expected.std() > AUDIBLE
     assert (model.inference(mel)[0, 0] - expected).abs().max() <= 1e-5
     # Coqui's own features become the same mel, but for the 1e-9 that the preset adds to the power.
     features = torch.from_numpy(model.ap.melspectrogram(wav[0, 0].numpy()))
