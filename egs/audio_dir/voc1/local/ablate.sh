@@ -13,6 +13,7 @@ only=""                                         # Variants to train, separated b
 seeds="0"                                       # Seeds to train each variant with, separated by spaces.
 steps=1000                                      # Training steps of each run.
 epoch_steps=200                                 # Of these, between two validations.
+lr_end=0.1                                      # Share of the learning rate left in the last epoch; empty: the config's own schedule.
 train_args=""                                   # Further options for every training, quoted as in a shell.
 dumpdir=dump                                    # Formatted data directories.
 train_set=train                                 # Name of the training set.
@@ -77,7 +78,8 @@ run() {
     # The floor and the ceiling stand in the table once.
     [ "$1" != base ] || [ "$2" != "${seed_list[0]}" ] || controls=true
     options="--seed $2 --max_epoch $((steps / epoch_steps)) --num_iters_per_epoch ${epoch_steps} --num_att_plot 0"
-    options+=" --keep_nbest_models 1 --use_matplotlib false ${train_args}"
+    options+=" --keep_nbest_models 1 --use_matplotlib false"
+    options+="${schedule} ${train_args}"
     mkdir -p "${run}"
     {
         echo "# ${options}"
@@ -107,6 +109,17 @@ run() {
 [ "${epoch_steps}" -le "${steps}" ] || epoch_steps=${steps}
 if [ "${steps}" -eq 0 ] || [ $((steps % epoch_steps)) -ne 0 ]; then
     usage "--steps ${steps} is not a multiple of --epoch_steps ${epoch_steps}"
+fi
+# The last weights are judged: at a full learning rate they would be as good as the last few batches happened to be.
+schedule=""
+if [ -n "${lr_end}" ]; then
+    gamma=$(python -c 'import sys; share, epochs = float(sys.argv[1]), int(sys.argv[2])
+assert 0 < share <= 1
+print(f"{share ** (1 / max(1, epochs - 1)):.6g}")' "${lr_end}" $((steps / epoch_steps)) 2>/dev/null) ||
+        usage "--lr_end takes a number above 0 and at most 1, not '${lr_end}'"
+    for part in "" 2; do
+        schedule+=" --scheduler${part} exponentiallr --scheduler${part}_conf gamma=${gamma}"
+    done
 fi
 read -ra seed_list <<<"${seeds}"
 [ ${#seed_list[@]} -gt 0 ] || usage "--seeds is empty"
