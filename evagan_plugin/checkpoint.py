@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 
 from evagan_plugin.config import build_config, config_difference, config_to_dict, dump_config, read_yaml
 from evagan_plugin.convert import espnet
-from evagan_plugin.convert.names import translated
+from evagan_plugin.convert.names import published_names, translated
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, some
 from evagan_plugin.files import atomic_path
 from evagan_plugin.generator import EVAGANGenerator
@@ -48,29 +48,24 @@ def save_checkpoint(directory: str | Path, config: VocoderConfig, generator: EVA
     dump_config(config, directory / CONFIG)
 
 
-def load_checkpoint(path: str | Path, config: str | Path | None = None) -> tuple[VocoderConfig, dict[str, Tensor]]:
-    """Read a checkpoint's config and generator weights (folded, on the CPU).
+def load_generator(path: str | Path, config: str | Path | None = None) -> tuple[VocoderConfig, EVAGANGenerator]:
+    """Build the generator of a checkpoint with its weights (weight norm on, evaluation mode, on the CPU).
 
     Args:
         path: A directory with both files, a ``.safetensors`` file, or a host's ``.pth`` training checkpoint.
         config: The config file; the one beside the weights when None.
 
     Raises:
-        EvaganError: If the weights are truncated, hold code, or hold no EVA-GAN generator.
+        EvaganError: If the weights are truncated, hold code, hold no EVA-GAN generator or do not fit the config.
         ConfigError: If the config is missing or wrong.
     """
     settings = load_config_of(path, config)
     path = _weights_file(path)
+    state = read_weights(path)
     # A training checkpoint of ESPnet's HiFi-GAN, the baseline of the vocoder task, has ESPnet's names.
-    state = translated(read_weights(path), espnet.module_names(settings.generator))
-    return settings, generator_weights(state, path)
-
-
-def load_generator(path: str | Path, config: str | Path | None = None) -> tuple[VocoderConfig, EVAGANGenerator]:
-    """Build the generator of a checkpoint with its weights (weight norm on, evaluation mode)."""
-    settings, state = load_checkpoint(path, config)
+    modules = espnet.module_names(settings.generator)
     generator = EVAGANGenerator.from_config(settings)
-    fill(generator, state, path)
+    fill(generator, generator_weights(translated(state, modules), path), path, published_names(state, modules))
     return settings, generator.eval()
 
 

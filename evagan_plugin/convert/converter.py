@@ -9,7 +9,7 @@ from torch import Tensor
 from evagan_plugin.checkpoint import LANDMARK, fill, folded, load_generator, read_weights
 from evagan_plugin.config import build_config, read_yaml
 from evagan_plugin.convert import coqui, espnet, firefly, hifigan
-from evagan_plugin.convert.names import renamed, translated
+from evagan_plugin.convert.names import published_names, translated
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.generator import EVAGANGenerator
 from evagan_plugin.schema import GeneratorConfig, VocoderConfig
@@ -82,8 +82,7 @@ def open_published(
     if config:
         weights |= FORMATS[kind].statistics(theirs, config.parent)
     generator = EVAGANGenerator.from_config(settings)
-    published = {ours: module for module, ours in modules.items()}
-    fill(generator, weights, source, lambda name: renamed(name, published))
+    fill(generator, weights, source, published_names(state, modules))
     return settings, generator.eval()
 
 

@@ -1,6 +1,6 @@
 """Tensor names of published generators in ours: a dict from their modules to ours, made from the generator's config."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
@@ -19,12 +19,33 @@ def translated(state: Mapping[str, Tensor], modules: Mapping[str, str]) -> dict[
         dict: The generator's tensors. A name that ``modules`` does not have stays as it is, to be told as unexpected;
         so does everything if there is no such generator.
     """
-    landmark = f"{next(iter(modules))}.bias"
-    prefix = next((name.removesuffix(landmark) for name in state if f".{name}".endswith(f".{landmark}")), None)
+    prefix = _prefix(state, modules)
     if prefix is None:
         return dict(state)
     inner = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     return {renamed(name, modules): value for name, value in inner.items()}
+
+
+def published_names(state: Mapping[str, Tensor], modules: Mapping[str, str]) -> Callable[[str], str]:
+    """Return what gives a tensor of :func:`translated` its published name back, for errors (arguments as there).
+
+    Where two of their modules are one of ours, it is the one of which ``state`` has a tensor.
+    """
+    prefix = _prefix(state, modules)
+    if prefix is None:
+        return str
+    present = [theirs for theirs in modules if any(name.startswith(f"{prefix}{theirs}.") for name in state)]
+    theirs_of = {modules[theirs]: prefix + theirs for theirs in [*modules, *present]}
+
+    def published(name: str) -> str:
+        return prefix + name if prefix + name in state else renamed(name, theirs_of)
+
+    return published
+
+
+def _prefix(state: Mapping[str, Tensor], modules: Mapping[str, str]) -> str | None:
+    landmark = f"{next(iter(modules))}.bias"
+    return next((name.removesuffix(landmark) for name in state if f".{name}".endswith(f".{landmark}")), None)
 
 
 def renamed(name: str, modules: Mapping[str, str]) -> str:

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 import torch
 import yaml
-from published import STYLES, EspnetHiFiGAN, HiFiGAN, loud
-from test_parity import PARAMS, PWG, V3, coqui_config, write_pwg
+from published import STYLES, EspnetHiFiGAN, Firefly, HiFiGAN, loud
+from test_parity import FIREFLY, FIREFLY_CONFIG, PARAMS, PWG, V3, coqui_config, write_pwg
 
 from evagan_plugin.checkpoint import load_generator
 from evagan_plugin.config import build_config, config_to_dict, load_preset
@@ -119,6 +119,27 @@ def test_tensors_that_do_not_fit_are_listed_and_nothing_is_written(convert: Run,
     for part in ("ups.1.bias is missing", "ups.7.bias is unexpected", "conv_post.bias is (2,), not (1,)"):
         assert part in errors
     assert not (tmp_path / "out").exists()
+
+
+def test_errors_have_the_names_that_are_in_the_file(convert: Run, tmp_path: Path):
+    """With the prefix of the training that wrote it, and of two modules that are one of ours the right one."""
+    state = {
+        f"generator.{name}": value for name, value in Firefly(**FIREFLY, wrap=STYLES["folded"]).state_dict().items()
+    }
+    state["generator.backbone.surprise"] = torch.zeros(1)
+    state["generator.head.conv_post.bias"] = torch.zeros(2)
+    (theirs,) = (name for name in state if name.endswith("_layers.1.1.bias"))
+    del state[theirs]
+    torch.save({"state_dict": state}, tmp_path / "model.ckpt")
+    (tmp_path / "ours.yaml").write_text(yaml.safe_dump(FIREFLY_CONFIG))
+    status, _, errors = convert(tmp_path / "model.ckpt", tmp_path / "out", "--config", tmp_path / "ours.yaml")
+    assert status == 1
+    for part in (
+        f"{theirs} is missing",
+        "generator.backbone.surprise is unexpected",
+        "generator.head.conv_post.bias is (2,), not (1,)",
+    ):
+        assert part in errors
 
 
 def test_half_of_a_weight_norm_is_not_loaded(convert: Run, published: Path, tmp_path: Path):

@@ -65,6 +65,10 @@ PWG = {
     "generator_params": PARAMS,
 }
 FIREFLY = {"dims": [16, 24], "depths": [1, 2], "width": 32, "rates": [8, 8, 2, 2, 2], "kernels": [16, 16, 4, 4, 4]}
+FIREFLY_CONFIG = {
+    "preset": "firefly_gan_base_44k",
+    "generator": {"context": {"dims": FIREFLY["dims"], "depths": FIREFLY["depths"]}, "channels": FIREFLY["width"]},
+}
 
 
 # Older checkpoints were made by the older weight_norm; here it is wanted.
@@ -121,8 +125,7 @@ def test_firefly(tmp_path: Path, style: str, lightning: bool):
         state = {"state_dict": inner | {"discriminators.mpd.conv_post.bias": torch.zeros(1)}, "epoch": 3}
     torch.save(state, tmp_path / "model.ckpt")
     config = tmp_path / "ours.yaml"
-    generator = {"context": {"dims": FIREFLY["dims"], "depths": FIREFLY["depths"]}, "channels": FIREFLY["width"]}
-    config.write_text(yaml.safe_dump({"preset": "firefly_gan_base_44k", "generator": generator}))
+    config.write_text(yaml.safe_dump(FIREFLY_CONFIG))
     assert differ(published, tmp_path / "model.ckpt", torch.randn(2, 128, 9), config) < 1e-5
 
 
