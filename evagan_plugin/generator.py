@@ -53,7 +53,7 @@ class EVAGANGenerator(nn.Module):
         self.context = ContextModule(n_mels, config.context) if config.context else nn.Identity()
         channels = config.context.dims[-1] if config.context else n_mels
         self.upsampler = Upsampler(channels, config, 1.0 if config.context else input_deviation**2)
-        # Otherwise the next layer would first see little but the large constant part of log-mels.
+        # The constant part of log-mels is larger than what differs between them.
         centre(self.context.layers[0] if config.context else self.upsampler.pre, input_mean)
 
     @classmethod

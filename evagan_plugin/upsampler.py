@@ -6,12 +6,12 @@ from torch.utils.checkpoint import checkpoint
 
 from evagan_plugin.activated import Activation, activated_convolution
 from evagan_plugin.schema import GeneratorConfig
-from evagan_plugin.weights import normalised, preserving
+from evagan_plugin.weights import normalised, initialised
 
 LAST_SLOPE = 0.01
 """Slope of LeakyReLU before the last convolution: published HiFi-GAN weights were trained with this one there."""
 
-FIRST_LEVEL = 0.02
+INITIAL_RMS = 0.02
 """RMS of an untrained generator's waveforms. That of recordings is about 0.05, but most bins of their log-mels are far
 below the loudest, and the mel loss counts them all alike.
 
@@ -81,7 +81,7 @@ class UpsamplingStage(nn.Module):
         upsample = nn.ConvTranspose1d(
             channels, channels // 2, kernel_size, rate, padding=(excess + 1) // 2, output_padding=excess % 2
         )
-        self.upsample = preserving(upsample, self.activation.power)
+        self.upsample = initialised(upsample, self.activation.power)
         self.blocks = nn.ModuleList(
             ResidualBlock(
                 channels // 2, kernel, dilations, self.activation, self.recompute, paired=config.resblock == 1
@@ -104,7 +104,7 @@ class Upsampler(nn.Module):
     Args:
         in_channels: Channels of the input: the context module's, or mel bands.
         config: Channels, rates, kernels, activation and memory.
-        input_power: Mean square of the input, for the first weights.
+        input_power: Mean square of the input, for the initial weights.
     """
 
     def __init__(self, in_channels: int, config: GeneratorConfig, input_power: float) -> None:
@@ -112,7 +112,7 @@ class Upsampler(nn.Module):
         self.recompute = config.recompute_activation
         self.checkpointing = config.checkpointing
         channels, kernel = config.channels, config.pre_kernel
-        self.pre = preserving(nn.Conv1d(in_channels, channels, kernel, padding=kernel // 2), input_power)
+        self.pre = initialised(nn.Conv1d(in_channels, channels, kernel, padding=kernel // 2), input_power)
         self.condition = nn.Conv1d(config.global_channels, channels, 1) if config.global_channels else None
         self.stages = nn.ModuleList(
             UpsamplingStage(channels >> index, rate, kernel, config)
@@ -121,7 +121,7 @@ class Upsampler(nn.Module):
         self.post_activation = Activation(config.activation, LAST_SLOPE)
         channels, kernel = channels >> len(self.stages), config.post_kernel
         post = nn.Conv1d(channels, 1, kernel, padding=kernel // 2)
-        self.post = preserving(post, self.post_activation.power, FIRST_LEVEL)
+        self.post = initialised(post, self.post_activation.power, INITIAL_RMS)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Map features (B, C, F), with a condition (B, global_channels, 1) or None, to waveforms (B, 1, F * hop)."""

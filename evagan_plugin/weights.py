@@ -1,4 +1,11 @@
-"""First weights of convolutions, and weight normalisation put on and taken off."""
+"""Initial weights of convolutions, and weight normalisation put on and taken off.
+
+With PyTorch's own weights and SiLU every layer weakens the signal against its biases: behind seven stages of the
+generator the waveform does not depend on the mel, and gradients that small are lost in the epsilon of Adam; behind six
+layers of a discriminator real and generated waveforms look alike. So layers outside the residual blocks start with an
+output of a known RMS, the generator's first one with its input centred, and its last one quiet
+(``upsampler.INITIAL_RMS``).
+"""
 
 import math
 
@@ -11,7 +18,7 @@ Convolution = nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d
 
 
 def normalised(conv: Convolution) -> nn.Module:
-    """Give a convolution weight normalisation; its first weights stay PyTorch's own.
+    """Give a convolution weight normalisation; its initial weights stay PyTorch's own.
 
     So do they in HiFi-GAN's code: there a normal distribution of deviation 0.01 is written into a weight that weight
     normalisation computes anew.
@@ -19,20 +26,16 @@ def normalised(conv: Convolution) -> nn.Module:
     return weight_norm(conv)
 
 
-def preserving(conv: Convolution, input_power: float, deviation: float = 1.0) -> nn.Module:
-    """Initialise a convolution so that its output has a given standard deviation, and give it weight normalisation.
-
-    With PyTorch's own weights and SiLU every layer weakens the signal against its biases. Behind seven stages of the
-    generator the waveform does not depend on the mel, and gradients that small are lost in the epsilon of Adam; behind
-    six layers of a discriminator real and generated waveforms look alike, and it does not learn to tell them apart.
+def initialised(conv: Convolution, input_power: float, output_rms: float = 1.0) -> nn.Module:
+    """Initialise a convolution so that its output has a given RMS, and give it weight normalisation.
 
     Args:
         conv: The convolution.
         input_power: Mean square of what it sees.
-        deviation: Standard deviation of its output.
+        output_rms: RMS of its output.
     """
     terms = conv.in_channels * math.prod(conv.kernel_size) / (math.prod(conv.stride) if conv.transposed else 1)
-    nn.init.normal_(conv.weight, 0.0, deviation * (terms * input_power) ** -0.5)
+    nn.init.normal_(conv.weight, 0.0, output_rms * (terms * input_power) ** -0.5)
     nn.init.zeros_(conv.bias)
     return weight_norm(conv)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from evagan_plugin.activated import Activation
-from evagan_plugin.weights import preserving
+from evagan_plugin.weights import initialised
 
 
 class Judgement(NamedTuple):
@@ -36,7 +36,7 @@ class SubDiscriminator(nn.Module):
         super().__init__()
         self.activation = Activation(activation)
         powers = [1.0] + [self.activation.power] * (len(layers) - 1)
-        self.layers = nn.ModuleList(map(preserving, layers, powers))
+        self.layers = nn.ModuleList(map(initialised, layers, powers))
 
     def view(self, wav: Tensor) -> Tensor:
         """Lay waveforms (B, 1, T) out as images (B, 1, H, W)."""
