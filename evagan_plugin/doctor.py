@@ -125,7 +125,9 @@ def _registration(package: str, question: str) -> Iterator[Finding]:
         )
     except subprocess.TimeoutExpired:
         yield Finding(
-            package, f"not examined: its import takes over {HOST_SECONDS} s; try again on a less busy machine"
+            package,
+            f"not examined: its import takes over {HOST_SECONDS} s; try again on a less busy machine",
+            wrong=True,
         )
         return
     if answer.returncode:

@@ -14,7 +14,7 @@ from evagan_plugin.errors import UsageError, nearest
 from evagan_plugin.figures import caption, new_figure, save_figure
 from evagan_plugin.mel import MelSpectrogram
 from evagan_plugin.metrics.mel import metric_mel
-from evagan_plugin.metrics.sources import REFERENCE, common_sample_rate, match
+from evagan_plugin.metrics.sources import REFERENCE, check_system_names, common_sample_rate, match
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,8 +53,7 @@ def plot_systems(
             differ.
         EvaganError: If an audio file is bad or the picture cannot be written.
     """
-    if REFERENCE in systems:
-        raise UsageError(f"a system is called '{REFERENCE}', as the reference itself is: give it another name")
+    check_system_names(systems)
     items = {item.utt_id: item for item in match(reference, systems)[0]}
     for utterance in utterances or ():
         if utterance not in items:

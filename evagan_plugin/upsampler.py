@@ -6,7 +6,7 @@ from torch.utils.checkpoint import checkpoint
 
 from evagan_plugin.activated import Activation, activated_convolution
 from evagan_plugin.schema import GeneratorConfig
-from evagan_plugin.weights import normalised, initialised
+from evagan_plugin.weights import initialised, normalised
 
 LAST_SLOPE = 0.01
 """Slope of LeakyReLU before the last convolution: published HiFi-GAN weights were trained with this one there."""

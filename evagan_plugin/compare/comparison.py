@@ -17,7 +17,14 @@ from evagan_plugin.files import write_text
 from evagan_plugin.metrics.catalogue import select_metrics
 from evagan_plugin.metrics.report import as_dict, detail_blocks, headline, utterances_csv
 from evagan_plugin.metrics.scoring import Scores, score_systems
-from evagan_plugin.metrics.sources import REFERENCE, Item, common_sample_rate, match, read_categories
+from evagan_plugin.metrics.sources import (
+    REFERENCE,
+    Item,
+    check_system_names,
+    common_sample_rate,
+    match,
+    read_categories,
+)
 from evagan_plugin.metrics.tables import Table
 from evagan_plugin.metrics.utterance import GROUND_TRUTH
 
@@ -105,9 +112,7 @@ def compare_systems(
     options = options or CompareOptions()
     if not systems:
         raise UsageError("no system to compare")
-    for name in (REFERENCE, GROUND_TRUTH):
-        if name in systems:
-            raise UsageError(f"'{name}' is the name of the reference itself: give the system another, as in NAME=PATH")
+    check_system_names(systems, taken=(REFERENCE, GROUND_TRUTH))
     metrics = select_metrics(options.metrics, options.periodicity)
     ranking = choose_ranking(metrics, systems, options.worst_by, options.worst_of)
     items, _ = match(reference, systems, read_categories(options.manifest) if options.manifest else None)

@@ -31,10 +31,10 @@ from evagan_plugin.listening.objective import ObjectiveMetrics, write_metrics
 from evagan_plugin.listening.options import TestOptions
 from evagan_plugin.listening.store import open_store
 from evagan_plugin.listening.tokens import write_tokens
-from evagan_plugin.metrics.sources import read_source
+from evagan_plugin.metrics.sources import REFERENCE, read_source
 from evagan_plugin.progress import track
 
-REFERENCE, ANCHOR = "reference", "anchor_3500hz"
+ANCHOR = "anchor_3500hz"
 MOST_TOGETHER = 12
 """Samples that a rater can compare at once (ITU-R BS.1534-3 section 4.1)."""
 CHECK_SAMPLES = 6

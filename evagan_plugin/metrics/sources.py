@@ -64,6 +64,13 @@ def read_source(path: str | Path) -> dict[str, Path]:
     return found
 
 
+def check_system_names(names: Iterable[str], taken: Iterable[str] = (REFERENCE,)) -> None:
+    """Check that no system has a name that stands for the reference beside it (raises :class:`UsageError`)."""
+    for name in names:
+        if name in taken:
+            raise UsageError(f"'{name}' is the name of the reference itself: give the system another, as in NAME=PATH")
+
+
 def parse_systems(arguments: Sequence[str]) -> dict[str, str]:
     """Read ``NAME=PATH`` or ``PATH`` arguments; without a name it is the directory's.
 
