@@ -124,11 +124,8 @@ def _registration(package: str, question: str) -> Iterator[Finding]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        yield Finding(
-            package,
-            f"not examined: its import takes over {HOST_SECONDS} s; try again on a less busy machine",
-            wrong=True,
-        )
+        late = f"not examined: its import takes over {HOST_SECONDS} s; try again on a less busy machine"
+        yield Finding(package, late, wrong=True)
         return
     if answer.returncode:
         last = (answer.stderr.strip().splitlines() or ["no message"])[-1]

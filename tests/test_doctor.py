@@ -46,6 +46,12 @@ def test_a_version_that_is_not_the_required_one_is_wrong(versions):
     assert findings()["torch"] == doctor.Finding("torch", "1.13.0, not ==2.11.*", wrong=True)
 
 
+def test_a_host_that_is_not_imported_in_time_is_told(monkeypatch):
+    monkeypatch.setattr(doctor, "HOST_SECONDS", 0.2)
+    (found,) = doctor._registration("espnet", "import time; time.sleep(20)")
+    assert found.wrong and "not examined: its import takes over 0.2 s" in found.text
+
+
 def test_a_missing_requirement_is_wrong_and_names_the_command(versions):
     versions["wrapt"] = None
     found = findings()["requirements"]
