@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 
 from evagan_plugin.config import build_config, config_difference, config_to_dict, dump_config, read_yaml
 from evagan_plugin.convert import espnet
-from evagan_plugin.convert.names import published_names, translated
+from evagan_plugin.convert.names import prefix_before, published_names, translated
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, some
 from evagan_plugin.files import atomic_path
 from evagan_plugin.generator import EVAGANGenerator
@@ -64,8 +64,10 @@ def load_generator(path: str | Path, config: str | Path | None = None) -> tuple[
     state = read_weights(path)
     # A training checkpoint of ESPnet's HiFi-GAN, the baseline of the vocoder task, has ESPnet's names.
     modules = espnet.module_names(settings.generator)
+    prefix = prefix_before(LANDMARK, state)
+    named = published_names(state, modules) if prefix is None else prefix.__add__
     generator = EVAGANGenerator.from_config(settings)
-    fill(generator, generator_weights(translated(state, modules), path), path, published_names(state, modules))
+    fill(generator, generator_weights(translated(state, modules), path), path, named)
     return settings, generator.eval()
 
 
@@ -75,7 +77,7 @@ def generator_weights(state: Mapping[str, Any], source: str | Path) -> dict[str,
     Raises:
         EvaganError: If there is none in it.
     """
-    prefix = next((key.removesuffix(LANDMARK) for key in state if key.endswith(LANDMARK)), None)
+    prefix = prefix_before(LANDMARK, state)
     if prefix is None:
         raise EvaganError(f"{source} holds no EVA-GAN generator (no tensor named ...{LANDMARK})")
     inner = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

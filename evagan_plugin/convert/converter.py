@@ -9,7 +9,7 @@ from torch import Tensor
 from evagan_plugin.checkpoint import LANDMARK, fill, folded, load_generator, read_weights
 from evagan_plugin.config import build_config, read_yaml
 from evagan_plugin.convert import coqui, espnet, firefly, hifigan
-from evagan_plugin.convert.names import published_names, translated
+from evagan_plugin.convert.names import prefix_before, published_names, translated
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.generator import EVAGANGenerator
 from evagan_plugin.schema import GeneratorConfig, VocoderConfig
@@ -89,7 +89,7 @@ def open_published(
 def _detect(state: Mapping[str, Tensor], source: Path) -> str:
     landmarks = {OURS: LANDMARK} | {name: entry.landmark for name, entry in FORMATS.items()}
     for kind, landmark in landmarks.items():
-        if any(f".{name}".endswith(f".{landmark}") for name in state):
+        if prefix_before(landmark, state) is not None:
             return kind
     raise EvaganError(
         f"{source} holds no generator that is known (formats: {', '.join(landmarks)}): its tensors are {some(state)}"

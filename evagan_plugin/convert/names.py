@@ -1,6 +1,7 @@
 """Tensor names of published generators in ours: a dict from their modules to ours, made from the generator's config."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 
 from torch import Tensor
 
@@ -29,12 +30,13 @@ def translated(state: Mapping[str, Tensor], modules: Mapping[str, str]) -> dict[
 def published_names(state: Mapping[str, Tensor], modules: Mapping[str, str]) -> Callable[[str], str]:
     """Return what gives a tensor of :func:`translated` its published name back, for errors (arguments as there).
 
-    Where two of their modules are one of ours, it is the one of which ``state`` has a tensor.
+    Where two of their modules are one of ours, it is the one of whose kind (``backbone.channel_layers`` of
+    ``backbone.channel_layers.1.0``) ``state`` has a tensor.
     """
     prefix = _prefix(state, modules)
     if prefix is None:
         return str
-    present = [theirs for theirs in modules if any(name.startswith(f"{prefix}{theirs}.") for name in state)]
+    present = [theirs for theirs in modules if any(name.startswith(prefix + _kind(theirs)) for name in state)]
     theirs_of = {modules[theirs]: prefix + theirs for theirs in [*modules, *present]}
 
     def published(name: str) -> str:
@@ -43,9 +45,17 @@ def published_names(state: Mapping[str, Tensor], modules: Mapping[str, str]) -> 
     return published
 
 
-def _prefix(state: Mapping[str, Tensor], modules: Mapping[str, str]) -> str | None:
-    landmark = f"{next(iter(modules))}.bias"
+def prefix_before(landmark: str, state: Iterable[str]) -> str | None:
+    """Return what stands before a tensor's name in the names of a state; None if no name ends so."""
     return next((name.removesuffix(landmark) for name in state if f".{name}".endswith(f".{landmark}")), None)
+
+
+def _prefix(state: Mapping[str, Tensor], modules: Mapping[str, str]) -> str | None:
+    return prefix_before(f"{next(iter(modules))}.bias", state)
+
+
+def _kind(module: str) -> str:
+    return re.sub(r"(\.\d+)+$", ".", module)
 
 
 def renamed(name: str, modules: Mapping[str, str]) -> str:

@@ -16,7 +16,14 @@ from evagan_plugin.metrics.bootstrap import Comparison, Estimate, compare_pair, 
 from evagan_plugin.metrics.catalogue import families_for, select_metrics
 from evagan_plugin.metrics.journal import Journal
 from evagan_plugin.metrics.processes import in_processes
-from evagan_plugin.metrics.sources import Item, Unmatched, common_sample_rate, match, read_categories
+from evagan_plugin.metrics.sources import (
+    Item,
+    Unmatched,
+    check_system_names,
+    common_sample_rate,
+    match,
+    read_categories,
+)
 from evagan_plugin.metrics.utterance import GROUND_TRUTH, UtteranceScore, score_item
 from evagan_plugin.progress import track
 from evagan_plugin.statistics import holm
@@ -127,8 +134,7 @@ def score_systems(
     """
     if not systems:
         raise UsageError("no system to score")
-    if GROUND_TRUTH in systems:
-        raise UsageError(f"'{GROUND_TRUTH}' is the name of the reference's own row: give the system another")
+    check_system_names(systems, taken=(GROUND_TRUTH,))
     checked_device(device)
     chosen = select_metrics(metrics, periodicity)
     categories = read_categories(manifest) if manifest else None

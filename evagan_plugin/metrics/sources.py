@@ -65,7 +65,7 @@ def read_source(path: str | Path) -> dict[str, Path]:
 
 
 def check_system_names(names: Iterable[str], taken: Iterable[str] = (REFERENCE,)) -> None:
-    """Check that no system has a name that stands for the reference beside it (raises :class:`UsageError`)."""
+    """Check that no system has one of the names of the reference (raises :class:`UsageError`)."""
     for name in names:
         if name in taken:
             raise UsageError(f"'{name}' is the name of the reference itself: give the system another, as in NAME=PATH")

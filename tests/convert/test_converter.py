@@ -122,20 +122,20 @@ def test_tensors_that_do_not_fit_are_listed_and_nothing_is_written(convert: Run,
 
 
 def test_errors_have_the_names_that_are_in_the_file(convert: Run, tmp_path: Path):
-    """With the prefix of the training that wrote it, and of two modules that are one of ours the right one."""
+    """With the prefix of the training that wrote it, and of two modules that are one of ours the one of the file."""
     state = {
         f"generator.{name}": value for name, value in Firefly(**FIREFLY, wrap=STYLES["folded"]).state_dict().items()
     }
     state["generator.backbone.surprise"] = torch.zeros(1)
     state["generator.head.conv_post.bias"] = torch.zeros(2)
-    (theirs,) = (name for name in state if name.endswith("_layers.1.1.bias"))
-    del state[theirs]
+    (layer,) = (name.removesuffix(".bias") for name in state if name.endswith("_layers.1.1.bias"))
+    del state[f"{layer}.bias"], state[f"{layer}.weight"]
     torch.save({"state_dict": state}, tmp_path / "model.ckpt")
     (tmp_path / "ours.yaml").write_text(yaml.safe_dump(FIREFLY_CONFIG))
     status, _, errors = convert(tmp_path / "model.ckpt", tmp_path / "out", "--config", tmp_path / "ours.yaml")
     assert status == 1
     for part in (
-        f"{theirs} is missing",
+        f"{layer}.bias is missing",
         "generator.backbone.surprise is unexpected",
         "generator.head.conv_post.bias is (2,), not (1,)",
     ):

@@ -42,7 +42,7 @@ def test_a_system_is_scored_beside_the_ground_truth(corpus):
 def test_the_name_of_the_ground_truth_is_its_own(corpus):
     reference, noisy = corpus()
     for ground_truth in (False, True):
-        with pytest.raises(UsageError, match="the reference's own row"):
+        with pytest.raises(UsageError, match="is the name of the reference itself"):
             score_systems(reference, {GROUND_TRUTH: noisy}, SPECTRAL, ground_truth=ground_truth)
 
 

@@ -65,7 +65,12 @@ def rows_of(place) -> dict[str, list[str]]:
             "--steps 10 is not a multiple of --epoch_steps 3",
         ),
         (["--audio_dir", "audio", "--seeds", "1 x"], "--seeds takes whole numbers, not 'x'"),
-        (["--audio_dir", "audio", "--lr_end", "2"], "--lr_end takes a number above 0 and at most 1, not '2'"),
+        (
+            ["--audio_dir", "audio", "--steps", 10, "--epoch_steps", 0],
+            "not a multiple of --epoch_steps 0",
+        ),
+        *((["--audio_dir", "audio", "--lr_end", end], f"1, not '{end}'") for end in ("2", "0", "x")),
+        (["--audio_dir", "audio", "--train_args", "--scheduler steplr"], "--train_args sets a scheduler"),
         (["--audio_dir", "audio", "--train_config", "none.yaml"], "there is no none.yaml"),
         (["--audio_dir", "audio", "--tag", "x"], "--tag is not for ablate.sh"),
         (["--audio_dir", "audio", "--stop_stage=4"], "--stop_stage is not for ablate.sh"),
@@ -99,6 +104,7 @@ def curves(modules):
     ("difference", "said"),
     [
         ({"steps": 20}, r"steps: 10 \(voc_base_seed0\); 20 \(voc_base_seed1\)"),
+        ({"schedule": "none"}, r"schedule: exponentiallr \(gamma 0.5\) \(.*\); none \("),
         ({"batch_size": 4}, r"batch size: 2 \(.*\); 4 \("),
         ({"device": "GPU"}, r"device: CPU \(.*\); GPU \("),
         ({"machine": "the CPU, 4 threads"}, r"machine: the CPU, 2 threads \(.*\); the CPU, 4 threads \("),
@@ -117,6 +123,7 @@ def test_runs_that_differ_do_not_stand_in_one_table(modules, difference, said):
         device="CPU",
         machine="the CPU, 2 threads",
         batch_size=2,
+        schedule="exponentiallr (gamma 0.5)",
         metrics={"m_stft": 1.0},
         controls={},
         categories={"m_stft": {"speech": 1.0, "drums": 1.0}},
@@ -160,6 +167,29 @@ def test_curves_are_drawn_with_the_range_of_seeds(tmp_path, curves, monkeypatch)
     assert shade.get_paths()[0].get_extents().bounds == (10.0, 1.0, 10.0, 3.0)
     assert (training.get_xlabel(), training.get_ylabel()) == ("step", "mel loss")
     assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ["base", "a$_b"]
+
+
+@pytest.mark.parametrize(
+    ("options", "schedule"),
+    [
+        ([], " --scheduler exponentiallr --scheduler_conf gamma=0.316228"),
+        (["--lr_end", "0.25"], " --scheduler exponentiallr --scheduler_conf gamma=0.500000"),
+        (["--epoch_steps", 9], " --scheduler exponentiallr --scheduler_conf gamma=0.100000"),
+        (["--lr_end", ""], ""),
+    ],
+)
+def test_the_learning_rate_falls_to_its_end_whatever_the_number_of_epochs(recipe, run, options, schedule):
+    place = recipe("audio_dir/voc1")
+    for name in ("train", "test"):
+        (place / "dump" / name).mkdir(parents=True)
+        for table in ("wav.scp", "utt2num_samples"):
+            (place / "dump" / name / table).write_text("a 1\n")
+    few = ["--only", "base", "--steps", 9, "--epoch_steps", 3, "--train_args", "--no_such_option"]
+    assert run(place, "local/ablate.sh", *few, *options).returncode != 0
+    (settings,) = place.glob("exp/*/voc_base_seed0/settings")
+    told = settings.read_text().splitlines()[0]
+    assert schedule in told
+    assert told.count("scheduler") == (4 if schedule else 0)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ only=""                                         # Variants to train, separated b
 seeds="0"                                       # Seeds to train each variant with, separated by spaces.
 steps=1000                                      # Training steps of each run.
 epoch_steps=200                                 # Of these, between two validations.
-lr_end=0.1                                      # Share of the learning rate left in the last epoch; empty: the config's own schedule.
+lr_end=0.1                                      # Share of the learning rate left in the last of two or more epochs; empty: as configured.
 train_args=""                                   # Further options for every training, quoted as in a shell.
 dumpdir=dump                                    # Formatted data directories.
 train_set=train                                 # Name of the training set.
@@ -107,16 +107,18 @@ run() {
 
 [ -s "${train_config}" ] || usage "there is no ${train_config}; --train_config names the base config"
 [ "${epoch_steps}" -le "${steps}" ] || epoch_steps=${steps}
-if [ "${steps}" -eq 0 ] || [ $((steps % epoch_steps)) -ne 0 ]; then
+if [ "${epoch_steps}" -eq 0 ] || [ $((steps % epoch_steps)) -ne 0 ]; then
     usage "--steps ${steps} is not a multiple of --epoch_steps ${epoch_steps}"
 fi
 # The last weights are judged: at a full learning rate they would be as good as the last few batches happened to be.
 schedule=""
 if [ -n "${lr_end}" ]; then
-    gamma=$(python -c 'import sys; share, epochs = float(sys.argv[1]), int(sys.argv[2])
-assert 0 < share <= 1
-print(f"{share ** (1 / max(1, epochs - 1)):.6g}")' "${lr_end}" $((steps / epoch_steps)) 2>/dev/null) ||
-        usage "--lr_end takes a number above 0 and at most 1, not '${lr_end}'"
+    gamma=$(awk -v share="${lr_end}" -v epochs=$((steps / epoch_steps)) \
+        'BEGIN {
+            printf "%.6f", share ^ (1 / (epochs > 1 ? epochs - 1 : 1))
+            exit !(share ~ /^[0-9.]+(e-[0-9]+)?$/ && share >= 1e-6 && share <= 1)
+        }') ||
+        usage "--lr_end takes a number from 0.000001 to 1, not '${lr_end}'"
     for part in "" 2; do
         schedule+=" --scheduler${part} exponentiallr --scheduler${part}_conf gamma=${gamma}"
     done
@@ -127,6 +129,7 @@ read -ra seed_list <<<"${seeds}"
 for seed in "${seed_list[@]}"; do
     [[ ${seed} =~ ^[0-9]+$ ]] || usage "--seeds takes whole numbers, not '${seed}'"
 done
+[[ -z ${lr_end} || ${train_args} != *--scheduler* ]] || usage "--train_args sets a scheduler: that takes --lr_end ''"
 for variant in ${only}; do
     [[ ${variant} == base || ${variant} == only_* || -n $(tuning_of "${variant}") ]] ||
         usage "no variant '${variant}' of ${base}; known: $(list_variants) only_CATEGORY"

@@ -51,6 +51,8 @@ class Run:
     machine: str
     """The same in words, as the training noted it; empty where it noted none."""
     batch_size: int
+    schedule: str
+    """How the learning rate fell."""
     metrics: dict[str, float | None]
     """Corpus figures by name."""
     controls: dict[str, dict[str, float | None]]
@@ -68,6 +70,7 @@ def read_run(folder: Path, scores: dict[str, Any]) -> Run:
     checkpoint = torch.load(folder / "checkpoint.pth", map_location="cpu", weights_only=True, mmap=True)
     epochs = checkpoint["reporter"]["stats"]
     trained = [epochs[epoch]["train"] for epoch in sorted(epochs)]
+    config = read_yaml(folder / "config.yaml")
     memory = "gpu_max_cached_mem_GB" if "gpu_max_cached_mem_GB" in trained[-1] else PEAK_RSS
     own = scores["systems"][folder.name.removeprefix("voc_")]
     figures = {
@@ -83,7 +86,8 @@ def read_run(folder: Path, scores: dict[str, Any]) -> Run:
         peak_memory=max(stats[memory] for stats in trained),
         device="GPU" if memory != PEAK_RSS else "CPU",
         machine=note.read_text(encoding="utf-8").strip() if note.is_file() else "",
-        batch_size=read_yaml(folder / "config.yaml")["batch_size"],
+        batch_size=config["batch_size"],
+        schedule=schedule_of(config),
         metrics=figures[folder.name.removeprefix("voc_")],
         categories={
             metric: {category: estimates[metric]["value"] for category, estimates in own["categories"].items()}
@@ -92,6 +96,15 @@ def read_run(folder: Path, scores: dict[str, Any]) -> Run:
         controls={system: figures[system] for system in CONTROLS if system in figures},
         curves=read_curve(folder, [epochs[epoch] for epoch in sorted(epochs)]),
     )
+
+
+def schedule_of(config: dict[str, Any]) -> str:
+    """Return the schedulers of a training config of ESPnet in words, e.g. ``"exponentiallr (gamma 0.5)"``."""
+    words = []
+    for part in ("scheduler", "scheduler2"):
+        settings = ", ".join(f"{name} {value}" for name, value in config[f"{part}_conf"].items())
+        words.append(f"{config[part]} ({settings})" if config[part] else "none")
+    return words[0] if words[0] == words[1] else f"{words[0]}, of the discriminators {words[1]}"
 
 
 def render(runs: Sequence[Run], metrics: dict[str, Any], about: str) -> str:
@@ -158,6 +171,7 @@ def check_alike(exp_dir: Path, runs: Sequence[Run]) -> None:
     alike = {
         "steps": lambda run: run.steps,
         "batch size": lambda run: run.batch_size,
+        "schedule": lambda run: run.schedule,
         "device": lambda run: run.device,
         # Of a run that noted nothing nobody knows.
         "machine": lambda run: run.machine or None,
@@ -176,8 +190,9 @@ def describe(runs: Sequence[Run], reference: dict[str, Any]) -> str:
     seeds = ", ".join(map(str, sorted({run.seed for run in runs})))
     machine = next((run.machine for run in runs if run.machine), "") or present_machine(runs[0].device)
     return (
-        f"{runs[0].steps} steps of {runs[0].batch_size} items, seed {seeds}, {utterances} test utterances at "
-        f"{reference['sample_rate']} Hz; {machine}, torch {torch.__version__}. Mean and, in brackets, range over seeds."
+        f"{runs[0].steps} steps of {runs[0].batch_size} items, {runs[0].schedule}, seed {seeds}, {utterances} test "
+        f"utterances at {reference['sample_rate']} Hz; {machine}, torch {torch.__version__}. "
+        "Mean and, in brackets, range over seeds."
     )
 
 
