@@ -278,7 +278,7 @@ class BalancerConfig:
     of it reaches what is loud. With HiFi-GAN's coefficients it has more than 0.998 of the whole in the first 600 steps
     of the tiny preset (norms: mel 20 to 50, feature matching 0.15 to 0.6 and adversarial 0.1 to 0.3 a discriminator; a
     log has them under ``balancer/norm_``). These shares, with two discriminators 0.988, leave the adversarial losses
-    more of it, and hardly slow the start.
+    more of it; the mel loss falls a little slower for that.
     """
     total_norm: PositiveFloat = 1.0
     """Sum of the average norms of the balanced parts, an item; what their sum has is about that at most."""

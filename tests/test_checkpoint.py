@@ -50,6 +50,10 @@ def test_a_training_checkpoint_of_a_host_opens_whatever_its_prefix(tmp_path, con
     dump_config(config, tmp_path / "config.yaml")
     mel = torch.randn(1, 80, 10)
     assert torch.allclose(load_generator(tmp_path / "best.pth")[1](mel), generator(mel), atol=1e-6)
+    del state["tts.vocoder.context.norm.bias"]
+    torch.save({"model": state}, tmp_path / "best.pth")
+    with pytest.raises(EvaganError, match=r"tts\.vocoder\.context\.norm\.bias is missing"):
+        load_generator(tmp_path / "best.pth")
 
 
 def test_a_truncated_file_is_one_line(saved, tmp_path, generator):
