@@ -182,8 +182,10 @@ def _weights_file(path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         if not (path / WEIGHTS).is_file():
-            others = sorted(entry.name for entry in path.glob("*.pth"))
-            hint = f"one of its training checkpoints ({', '.join(others[:8])})" if others else "a weights file"
+            # Those of single epochs last.
+            others = sorted(path.glob("*.pth"), key=lambda entry: (entry.name[0].isdigit(), entry.name))
+            names = ", ".join(entry.name for entry in others[:8])
+            hint = f"one of its training checkpoints ({names})" if others else "a weights file"
             raise UsageError(f"{path} has no {WEIGHTS}: give a checkpoint directory or {hint}")
         return path / WEIGHTS
     if not path.is_file():

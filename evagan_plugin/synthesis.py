@@ -15,6 +15,7 @@ from evagan_plugin.progress import track
 from evagan_plugin.vocoder import Vocoder
 
 MEL_SUFFIXES = frozenset({".npy", ".pt"})
+TABLES = "wav.scp", "feats.scp"
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,16 @@ class Item:
 def find_items(source: str | Path) -> list[Item]:
     """List the utterances of an audio or mel file, a directory of them, a ``wav.scp`` or a ``feats.scp``.
 
+    A directory without such files may hold one of the tables, as a Kaldi data directory does.
+
     Raises:
         UsageError: If there is nothing to synthesise.
     """
     path = Path(source)
+    files = sorted(p for p in path.glob("*") if p.suffix.lower() in AUDIO_SUFFIXES | MEL_SUFFIXES)
+    if path.is_dir() and not files:
+        path = next((path / name for name in TABLES if (path / name).is_file()), path)
     if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() in AUDIO_SUFFIXES | MEL_SUFFIXES)
         items = [Item(p.stem, str(p)) for p in files]
         if len({item.utt_id for item in items}) < len(items):
             raise UsageError(f"{path} has files that differ in their suffix alone: their outputs would collide")

@@ -5,6 +5,7 @@ import pytest
 import soundfile
 
 from evagan_plugin.config import build_config
+from evagan_plugin.errors import UsageError
 from evagan_plugin.generator import EVAGANGenerator
 from evagan_plugin.synthesis import find_items, synthesise_all
 from evagan_plugin.vocoder import EVAGANVocoder
@@ -33,3 +34,14 @@ def test_mels_lie_frames_first_in_a_list_and_bands_first_in_a_file(listed, swapp
     else:
         assert failed == {}
         assert soundfile.info(tmp_path / "out" / "u.wav").frames == FRAMES * HOP
+
+
+def test_a_directory_is_its_files_and_without_them_its_table(tmp_path):
+    (tmp_path / "wav.scp").write_text("u elsewhere/u.wav\n")
+    (tmp_path / "feats.scp").write_text("u feats.ark:12\n")
+    assert [(item.source, item.frames_first) for item in find_items(tmp_path)] == [("elsewhere/u.wav", True)]
+    (tmp_path / "a.wav").write_bytes(b"")
+    assert [item.source for item in find_items(tmp_path)] == [str(tmp_path / "a.wav")]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="nothing to synthesise"):
+        find_items(tmp_path / "empty")

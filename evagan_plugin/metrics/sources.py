@@ -141,15 +141,19 @@ def common_sample_rate(items: Iterable[Item]) -> int:
         UsageError: If there are several, with an example of each; or if no file can be read.
     """
     example: dict[int, str] = {}
+    unread = "there are none"
     for item in items:
         for name, file in {"the reference": item.reference, **item.hypotheses}.items():
             try:
                 rate = soundfile.info(file).samplerate
             except (soundfile.LibsndfileError, OSError):
+                unread = f"{name}, '{item.utt_id}' is {file}"
                 continue
             example.setdefault(rate, f"{name}, '{item.utt_id}'")
     if not example:
-        raise UsageError("not one of the audio files can be read")
+        raise UsageError(
+            f"not one of the audio files can be read ({unread}); relative paths in a wav.scp count from where you stand"
+        )
     if len(example) > 1:
         rates = "; ".join(f"{rate} Hz ({where})" for rate, where in sorted(example.items()))
         raise UsageError(f"sample rates differ: {rates}; scores need one rate: resample first")
