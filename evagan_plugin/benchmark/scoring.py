@@ -92,7 +92,10 @@ class Libraries:
             m_stft = float(self.distance(wavs[1][None], wavs[0][None]))
         with self._timed("pesq"):
             samples = [(wav[0].clamp(-1, 1) * 32767).to(torch.int16).numpy() for wav in narrow]
-            pesq_wb = self.pesq.pesq(periodicity.CREPE_RATE, *samples, "wb")
+            try:
+                pesq_wb = self.pesq.pesq(periodicity.CREPE_RATE, *samples, "wb")
+            except self.pesq.NoUtterancesError:
+                raise EvaganError(f"{item.reference}: PESQ finds no speech in it: leave it out") from None
         with self._timed("torchcrepe, tiny"):
             tracks = [self._track(wav) for wav in narrow]
         return {"m_stft": m_stft, "pesq_wb": pesq_wb, "tracks": tracks}
