@@ -94,7 +94,7 @@ def test_training_starts_from_quiet_waveforms_without_an_offset(preset):
     with torch.no_grad():
         wav = generator(log_mels(generator))
     assert 0.005 < wav.square().mean().sqrt() < 0.06
-    assert wav.mean().abs() < wav.std()
+    assert wav.mean().abs() < min(0.03, wav.std())
 
 
 @pytest.mark.parametrize("mel", [{}, {"log": "log10"}])
