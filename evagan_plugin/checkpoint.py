@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 
 from evagan_plugin.config import build_config, config_difference, config_to_dict, dump_config, read_yaml
 from evagan_plugin.convert import espnet
-from evagan_plugin.convert.names import prefix_before, published_names, translated
+from evagan_plugin.convert.names import prefix_before, translated
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, some
 from evagan_plugin.files import atomic_path
 from evagan_plugin.generator import EVAGANGenerator
@@ -61,13 +61,12 @@ def load_generator(path: str | Path, config: str | Path | None = None) -> tuple[
     """
     settings = load_config_of(path, config)
     path = _weights_file(path)
-    state = read_weights(path)
     # A training checkpoint of ESPnet's HiFi-GAN, the baseline of the vocoder task, has ESPnet's names.
-    modules = espnet.module_names(settings.generator)
+    state, named = translated(read_weights(path), espnet.module_names(settings.generator))
+    weights = generator_weights(state, path)
     prefix = prefix_before(LANDMARK, state)
-    named = published_names(state, modules) if prefix is None else prefix.__add__
     generator = EVAGANGenerator.from_config(settings)
-    fill(generator, generator_weights(translated(state, modules), path), path, named)
+    fill(generator, weights, path, lambda name: named(f"{prefix}{name}"))
     return settings, generator.eval()
 
 

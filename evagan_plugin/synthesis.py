@@ -38,10 +38,11 @@ def find_items(source: str | Path) -> list[Item]:
         UsageError: If there is nothing to synthesise.
     """
     path = Path(source)
-    files = sorted(p for p in path.glob("*") if p.suffix.lower() in AUDIO_SUFFIXES | MEL_SUFFIXES)
-    if path.is_dir() and not files:
-        path = next((path / name for name in TABLES if (path / name).is_file()), path)
     if path.is_dir():
+        files = sorted(p for p in path.iterdir() if p.suffix.lower() in AUDIO_SUFFIXES | MEL_SUFFIXES)
+        table = next((path / name for name in TABLES if (path / name).is_file()), None)
+        if table and not files:
+            return find_items(table)
         items = [Item(p.stem, str(p)) for p in files]
         if len({item.utt_id for item in items}) < len(items):
             raise UsageError(f"{path} has files that differ in their suffix alone: their outputs would collide")

@@ -9,7 +9,7 @@ from torch import Tensor
 from evagan_plugin.checkpoint import LANDMARK, fill, folded, load_generator, read_weights
 from evagan_plugin.config import build_config, read_yaml
 from evagan_plugin.convert import coqui, espnet, firefly, hifigan
-from evagan_plugin.convert.names import prefix_before, published_names, translated
+from evagan_plugin.convert.names import prefix_before, translated
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.generator import EVAGANGenerator
 from evagan_plugin.schema import GeneratorConfig, VocoderConfig
@@ -77,12 +77,12 @@ def open_published(
     if kind == "hifigan" and "generator_model_params" in theirs:
         kind = "coqui"
     settings = _our_config(kind, theirs, config or source)
-    modules = FORMATS[kind].module_names(settings.generator)
-    weights = folded(translated(state, modules))
+    translation, named = translated(state, FORMATS[kind].module_names(settings.generator))
+    weights = folded(translation)
     if config:
         weights |= FORMATS[kind].statistics(theirs, config.parent)
     generator = EVAGANGenerator.from_config(settings)
-    fill(generator, weights, source, published_names(state, modules))
+    fill(generator, weights, source, named)
     return settings, generator.eval()
 
 

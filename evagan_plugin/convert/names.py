@@ -8,7 +8,9 @@ from torch import Tensor
 from evagan_plugin.schema import GeneratorConfig
 
 
-def translated(state: Mapping[str, Tensor], modules: Mapping[str, str]) -> dict[str, Tensor]:
+def translated(
+    state: Mapping[str, Tensor], modules: Mapping[str, str]
+) -> tuple[dict[str, Tensor], Callable[[str], str]]:
     """Return a generator's tensors under our names, out of the state of any module that holds such a generator.
 
     Args:
@@ -17,32 +19,22 @@ def translated(state: Mapping[str, Tensor], modules: Mapping[str, str]) -> dict[
             before its name stands before every name of the generator.
 
     Returns:
-        dict: The generator's tensors. A name that ``modules`` does not have stays as it is, to be told as unexpected;
-        so does everything if there is no such generator.
+        tuple: The generator's tensors, and what gives one of them its published name back, for errors. A name that
+        ``modules`` does not have stays as it is, to be told as unexpected; so does everything if there is no such
+        generator.
     """
-    prefix = _prefix(state, modules)
+    prefix = prefix_before(f"{next(iter(modules))}.bias", state)
     if prefix is None:
-        return dict(state)
+        return dict(state), str
     inner = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    return {renamed(name, modules): value for name, value in inner.items()}
-
-
-def published_names(state: Mapping[str, Tensor], modules: Mapping[str, str]) -> Callable[[str], str]:
-    """Return what gives a tensor of :func:`translated` its published name back, for errors (arguments as there).
-
-    Where two of their modules are one of ours, it is the one of whose kind (``backbone.channel_layers`` of
-    ``backbone.channel_layers.1.0``) ``state`` has a tensor.
-    """
-    prefix = _prefix(state, modules)
-    if prefix is None:
-        return str
-    present = [theirs for theirs in modules if any(name.startswith(prefix + _kind(theirs)) for name in state)]
+    # Where two of their modules are one of ours, it is the one of whose kind there are tensors.
+    present = [theirs for theirs in modules if any(name.startswith(_kind(theirs)) for name in inner)]
     theirs_of = {modules[theirs]: prefix + theirs for theirs in [*modules, *present]}
 
     def published(name: str) -> str:
-        return prefix + name if prefix + name in state else renamed(name, theirs_of)
+        return prefix + name if name in inner else renamed(name, theirs_of)
 
-    return published
+    return {renamed(name, modules): value for name, value in inner.items()}, published
 
 
 def prefix_before(landmark: str, state: Iterable[str]) -> str | None:
@@ -50,11 +42,8 @@ def prefix_before(landmark: str, state: Iterable[str]) -> str | None:
     return next((name.removesuffix(landmark) for name in state if f".{name}".endswith(f".{landmark}")), None)
 
 
-def _prefix(state: Mapping[str, Tensor], modules: Mapping[str, str]) -> str | None:
-    return prefix_before(f"{next(iter(modules))}.bias", state)
-
-
 def _kind(module: str) -> str:
+    """Return a module's name without its numbers, e.g. ``"channel_layers."`` of ``"channel_layers.1.0"``."""
     return re.sub(r"(\.\d+)+$", ".", module)
 
 

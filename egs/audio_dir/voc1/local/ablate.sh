@@ -13,7 +13,7 @@ only=""                                         # Variants to train, separated b
 seeds="0"                                       # Seeds to train each variant with, separated by spaces.
 steps=1000                                      # Training steps of each run.
 epoch_steps=200                                 # Of these, between two validations.
-lr_end=0.1                                      # Share of the learning rate left in the last of two or more epochs; empty: as configured.
+lr_end=0.1                                      # Share of the learning rate left in the last of several epochs; empty: as configured.
 train_args=""                                   # Further options for every training, quoted as in a shell.
 dumpdir=dump                                    # Formatted data directories.
 train_set=train                                 # Name of the training set.
@@ -78,8 +78,7 @@ run() {
     # The floor and the ceiling stand in the table once.
     [ "$1" != base ] || [ "$2" != "${seed_list[0]}" ] || controls=true
     options="--seed $2 --max_epoch $((steps / epoch_steps)) --num_iters_per_epoch ${epoch_steps} --num_att_plot 0"
-    options+=" --keep_nbest_models 1 --use_matplotlib false"
-    options+="${schedule} ${train_args}"
+    options+=" --keep_nbest_models 1 --use_matplotlib false${schedule} ${train_args}"
     mkdir -p "${run}"
     {
         echo "# ${options}"
