@@ -52,7 +52,10 @@ def recordings_of(samples: Sequence[Sample] | None) -> dict[str, str | None]:
         UsageError: If there are none, or a sample is of no kind that Coqui has.
     """
     if not samples:
-        raise UsageError("no samples: give train_samples and eval_samples (or set run_eval: false)")
+        raise UsageError(
+            "no samples: give train_samples and eval_samples (or set run_eval: false); "
+            "of a data_path, eval_split_size recordings are for evaluation and the rest for training"
+        )
     found: dict[str, str | None] = {}
     for sample in samples:
         if isinstance(sample, Mapping) and "audio_file" in sample:
