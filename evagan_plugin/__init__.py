@@ -6,18 +6,18 @@ Public names are imported when they are first used, so that importing the packag
 import importlib
 
 _PUBLIC = {
-    "EVAGANGenerator": "evagan_plugin.generator",
-    "EVAGANVocoder": "evagan_plugin.vocoder",
-    "GANVocoder": "evagan_plugin.gan",
-    "LossBalancer": "evagan_plugin.losses.balancer",
-    "MelConfig": "evagan_plugin.schema",
-    "MelSpectrogram": "evagan_plugin.mel",
-    "MultiPeriodDiscriminator": "evagan_plugin.discriminators",
-    "MultiResolutionDiscriminator": "evagan_plugin.discriminators",
-    "VocoderConfig": "evagan_plugin.schema",
-    "build_config": "evagan_plugin.config",
-    "list_presets": "evagan_plugin.config",
-    "load_preset": "evagan_plugin.config",
+    "EVAGANGenerator": "evagan_plugin.model.generator",
+    "EVAGANVocoder": "evagan_plugin.inference.vocoder",
+    "GANVocoder": "evagan_plugin.training.gan",
+    "LossBalancer": "evagan_plugin.training.losses.balancer",
+    "MelConfig": "evagan_plugin.config.schema",
+    "MelSpectrogram": "evagan_plugin.audio.mel",
+    "MultiPeriodDiscriminator": "evagan_plugin.model.discriminators",
+    "MultiResolutionDiscriminator": "evagan_plugin.model.discriminators",
+    "VocoderConfig": "evagan_plugin.config.schema",
+    "build_config": "evagan_plugin.config.loading",
+    "list_presets": "evagan_plugin.config.loading",
+    "load_preset": "evagan_plugin.config.loading",
 }
 __all__ = sorted(_PUBLIC)
 

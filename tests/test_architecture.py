@@ -79,7 +79,9 @@ def test_listening_needs_no_model():
             assert not found & (HOSTS | {"torch", "torchaudio"}), name
 
 
-@pytest.mark.parametrize("module", ["evagan_plugin", "evagan_plugin.gan", "evagan_plugin.vocoder", "evagan_plugin.cli"])
+@pytest.mark.parametrize(
+    "module", ["evagan_plugin", "evagan_plugin.training.gan", "evagan_plugin.inference.vocoder", "evagan_plugin.cli"]
+)
 def test_importing_loads_no_host_and_nothing_optional(module):
     optional = {
         "espnet",

@@ -45,7 +45,7 @@ def test_a_tuning_config_changes_its_base_and_builds(path, base, tmp_path):
 
 
 def build(config, folder):
-    task = pytest.importorskip("evagan_plugin.espnet.task", reason="the extra `espnet` brings ESPnet").VocoderTask
+    task = pytest.importorskip("evagan_plugin.espnet.task.task", reason="the extra `espnet` brings ESPnet").VocoderTask
     arguments = task.get_parser().parse_args(["--config", str(config), "--output_dir", str(folder)])
     unknown = read_yaml(config).keys() - vars(arguments).keys()
     assert not unknown, f"the task has no option {unknown}"

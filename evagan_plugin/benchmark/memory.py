@@ -11,10 +11,10 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.utils import parametrize
 
 from evagan_plugin.config import build_config
-from evagan_plugin.device import checked_device
-from evagan_plugin.gan import GANVocoder
-from evagan_plugin.inspection import peak_rss
-from evagan_plugin.progress import track
+from evagan_plugin.evaluation.cost import peak_rss
+from evagan_plugin.training.gan import GANVocoder
+from evagan_plugin.utils.device import checked_device
+from evagan_plugin.utils.progress import track
 
 VARIANTS = {
     "LeakyReLU": {"activation": "leaky_relu", "recompute_activation": False, "checkpointing": False},

@@ -14,13 +14,13 @@ import torch
 import torchaudio
 import typer
 
+from evagan_plugin.data.kaldi import write_table
+from evagan_plugin.data.systems import Item, match
 from evagan_plugin.errors import EvaganError, require
-from evagan_plugin.kaldi import write_table
-from evagan_plugin.metrics import periodicity
-from evagan_plugin.metrics.report import render_markdown, write_scores
-from evagan_plugin.metrics.scoring import Scores, score_systems
-from evagan_plugin.metrics.sources import Item, match
-from evagan_plugin.progress import track
+from evagan_plugin.evaluation.metrics import periodicity
+from evagan_plugin.evaluation.report.scores import render_markdown, write_scores
+from evagan_plugin.evaluation.scoring import Scores, score_systems
+from evagan_plugin.utils.progress import track
 
 SYSTEM = "hypothesis"
 READING = "reading and resampling"

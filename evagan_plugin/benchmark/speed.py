@@ -9,13 +9,12 @@ import torch
 import typer
 from torch import nn
 
-from evagan_plugin.config import load_preset
-from evagan_plugin.device import checked_device, describe_device
+from evagan_plugin.config import MelConfig, load_preset
 from evagan_plugin.errors import UsageError, require
-from evagan_plugin.generator import EVAGANGenerator
-from evagan_plugin.inspection import gflops_per_second
-from evagan_plugin.progress import track
-from evagan_plugin.schema import MelConfig
+from evagan_plugin.evaluation.cost import gflops_per_second
+from evagan_plugin.model.generator import EVAGANGenerator
+from evagan_plugin.utils.device import checked_device, describe_device
+from evagan_plugin.utils.progress import track
 
 HIFIGAN_PRESET = "hifigan_v1_22k"
 HIFIGAN = "HiFi-GAN v1 (ESPnet)"

@@ -48,9 +48,9 @@ def compare(
     device: Device = "cpu",
 ) -> None:
     """Compare systems: one table (Markdown, JSON, LaTeX) and a page to hear and see the worst utterances."""
-    from evagan_plugin.compare.comparison import CompareOptions, compare_systems, write_comparison
-    from evagan_plugin.compare.models import parse_models
-    from evagan_plugin.metrics.sources import parse_systems
+    from evagan_plugin.data.systems import parse_systems
+    from evagan_plugin.evaluation.models import parse_models
+    from evagan_plugin.evaluation.report.compare import CompareOptions, compare_systems, write_comparison
 
     options = CompareOptions(
         metrics=metrics,

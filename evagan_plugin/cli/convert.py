@@ -34,8 +34,8 @@ def convert(
     ] = Target.evagan,
 ) -> None:
     """Convert a published checkpoint. Where tensors do not fit, they are listed and nothing is written."""
-    from evagan_plugin.checkpoint import save_checkpoint
-    from evagan_plugin.convert.converter import open_published
+    from evagan_plugin.checkpoint.convert import open_published
+    from evagan_plugin.checkpoint.native import save_checkpoint
     from evagan_plugin.errors import require
     from evagan_plugin.espnet.export import export_espnet
 

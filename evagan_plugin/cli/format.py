@@ -14,8 +14,8 @@ def format_(
     nj: Annotated[int, typer.Option(min=1, help="Number of files worked on at a time.")] = 1,
 ) -> None:
     """Write every utterance of a Kaldi data directory as mono 16-bit WAV of one rate, and list the broken ones."""
+    from evagan_plugin.data.formatting import format_data_dir
     from evagan_plugin.errors import EvaganError
-    from evagan_plugin.formatting import format_data_dir
 
     summary = format_data_dir(data_dir, out_dir, sample_rate, skip_broken, nj)
     for line in summary.lines():

@@ -12,7 +12,7 @@ def info(
 ) -> None:
     """Print parameters, GFLOPs per second of audio and receptive field; without a name, of every preset."""
     from evagan_plugin.config import list_presets, load_config, load_preset
-    from evagan_plugin.inspection import inspect_generator
+    from evagan_plugin.evaluation.cost import inspect_generator
 
     configs = {
         entry: load_config(entry) if entry.endswith((".yaml", ".yml")) else load_preset(entry)

@@ -50,10 +50,10 @@ def create(
     database: Database = None,
 ) -> None:
     """Make a test folder out of reference and systems, matched by utterance id."""
+    from evagan_plugin.data.systems import parse_systems, read_categories
     from evagan_plugin.listening.create import create_test
-    from evagan_plugin.listening.options import TestOptions, read_consent
-    from evagan_plugin.listening.render import describe_test
-    from evagan_plugin.metrics.sources import parse_systems, read_categories
+    from evagan_plugin.listening.design.options import TestOptions, read_consent
+    from evagan_plugin.listening.results.render import describe_test
 
     options = TestOptions(
         title=title,
@@ -88,9 +88,9 @@ def add(
     database: Database = None,
 ) -> None:
     """Put another system into a test, which may be running."""
+    from evagan_plugin.data.systems import parse_systems
     from evagan_plugin.listening.create import add_system
-    from evagan_plugin.listening.objective import system_scores
-    from evagan_plugin.metrics.sources import parse_systems
+    from evagan_plugin.listening.results.objective import system_scores
 
     [(name, source)] = parse_systems([system]).items()
     metrics = system_scores(scores, name) if scores else None
@@ -109,7 +109,7 @@ def serve(
     database: Database = None,
 ) -> None:
     """Serve a test to raters until interrupted."""
-    from evagan_plugin.listening.server import Address, serve_test
+    from evagan_plugin.listening.web.server import Address, serve_test
 
     serve_test(test, Address(host, port, url, certificate, key), database, announce=typer.echo)
 
@@ -121,11 +121,11 @@ def status(
     database: Database = None,
 ) -> None:
     """Show votes by system, raters, what is left, and the links."""
-    from evagan_plugin.listening.design import load_design
-    from evagan_plugin.listening.render import render_status
-    from evagan_plugin.listening.report import status_of
-    from evagan_plugin.listening.store import open_store
-    from evagan_plugin.listening.tokens import links, read_tokens
+    from evagan_plugin.listening.design.design import load_design
+    from evagan_plugin.listening.design.tokens import links, read_tokens
+    from evagan_plugin.listening.results.render import render_status
+    from evagan_plugin.listening.results.report import status_of
+    from evagan_plugin.listening.votes.store import open_store
 
     design = load_design(test)
     with open_store(test, design, database) as store:
@@ -146,12 +146,12 @@ def report(
     database: Database = None,
 ) -> None:
     """Print the scores, and write report.md, .json, .csv and pictures."""
-    from evagan_plugin.listening.design import load_design
-    from evagan_plugin.listening.objective import kept_metrics, read_scores
-    from evagan_plugin.listening.render import render_markdown, write_report
-    from evagan_plugin.listening.report import ReportOptions, analyse
-    from evagan_plugin.listening.screening import ScreeningRules
-    from evagan_plugin.listening.store import open_store
+    from evagan_plugin.listening.design.design import load_design
+    from evagan_plugin.listening.results.objective import kept_metrics, read_scores
+    from evagan_plugin.listening.results.render import render_markdown, write_report
+    from evagan_plugin.listening.results.report import ReportOptions, analyse
+    from evagan_plugin.listening.results.screening import ScreeningRules
+    from evagan_plugin.listening.votes.store import open_store
 
     design = load_design(test)
     metrics = kept_metrics(test, design)
@@ -174,9 +174,9 @@ def export(
     database: Database = None,
 ) -> None:
     """Write every raw vote, with presented order and times."""
-    from evagan_plugin.listening.design import load_design
-    from evagan_plugin.listening.export import votes_csv, write_votes
-    from evagan_plugin.listening.store import open_store
+    from evagan_plugin.listening.design.design import load_design
+    from evagan_plugin.listening.votes.export import votes_csv, write_votes
+    from evagan_plugin.listening.votes.store import open_store
 
     with open_store(test, load_design(test), database) as store:
         if out:

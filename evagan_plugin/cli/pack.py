@@ -20,9 +20,9 @@ def pack(
 
     EVAGANVocoder.from_pretrained opens it, here or from the Hugging Face Hub.
     """
+    from evagan_plugin.checkpoint.hub import ModelFacts, read_scores
     from evagan_plugin.errors import EvaganError
-    from evagan_plugin.hub import ModelFacts, read_scores
-    from evagan_plugin.vocoder import EVAGANVocoder
+    from evagan_plugin.inference.vocoder import EVAGANVocoder
 
     metrics = read_scores(scores, system) if scores else {}
     facts = ModelFacts(data=data, license=license_, metrics=metrics, test_data=test_data)

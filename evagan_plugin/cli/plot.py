@@ -18,8 +18,8 @@ def plot(
     rows: Annotated[int, typer.Option(min=1, help="Draw so many utterances at most, evenly chosen.")] = 4,
 ) -> None:
     """Draw reference and systems as mel spectrograms, one row an utterance, full band, one colour scale."""
-    from evagan_plugin.metrics.sources import parse_systems
-    from evagan_plugin.plotting import plot_systems
+    from evagan_plugin.data.systems import parse_systems
+    from evagan_plugin.evaluation.spectrograms import plot_systems
 
     plot_systems(reference, parse_systems(systems), out, utterance, rows)
     typer.echo(out)

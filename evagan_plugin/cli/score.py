@@ -35,10 +35,10 @@ def score(
     device: Device = "cpu",
 ) -> None:
     """Score systems: M-STFT, PESQ, log-mel L1, periodicity and voicing, with 95 % intervals, as one table."""
-    from evagan_plugin.files import write_text
-    from evagan_plugin.metrics.report import render_markdown, results_page, write_scores
-    from evagan_plugin.metrics.scoring import score_systems
-    from evagan_plugin.metrics.sources import parse_systems
+    from evagan_plugin.data.systems import parse_systems
+    from evagan_plugin.evaluation.report.scores import render_markdown, results_page, write_scores
+    from evagan_plugin.evaluation.scoring import score_systems
+    from evagan_plugin.utils.files import write_text
 
     scores = score_systems(
         reference,

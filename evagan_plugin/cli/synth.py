@@ -39,9 +39,9 @@ def synth(
     import torch
 
     from evagan_plugin.errors import EvaganError, UsageError
-    from evagan_plugin.external import open_external
-    from evagan_plugin.synthesis import find_items, synthesise_all
-    from evagan_plugin.vocoder import EVAGANVocoder
+    from evagan_plugin.inference.batch import find_items, synthesise_all
+    from evagan_plugin.inference.external import open_external
+    from evagan_plugin.inference.vocoder import EVAGANVocoder
 
     try:
         model, source, out_dir = [vocoder, *paths] if vocoder else paths

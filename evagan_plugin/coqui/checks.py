@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from trainer.generic_utils import remove_experiment_folder
 
-from evagan_plugin.checkpoint import DISCRIMINATORS, check_tensors, generator_weights, read_weights
+from evagan_plugin.checkpoint.native import DISCRIMINATORS, check_tensors, generator_weights, read_weights
 from evagan_plugin.config import config_difference, config_to_dict
 from evagan_plugin.coqui.config import vocoder_config
 from evagan_plugin.coqui.data import recordings_of
+from evagan_plugin.data.segments import unusable_recordings
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
-from evagan_plugin.segments import unusable_recordings
 
 logger = logging.getLogger(__name__)
 

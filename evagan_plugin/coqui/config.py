@@ -11,11 +11,10 @@ from trainer import TrainerArgs
 from TTS.config.shared_configs import BaseAudioConfig
 from TTS.vocoder.configs.shared_configs import BaseVocoderConfig
 
-from evagan_plugin.config import build_config, config_to_dict
+from evagan_plugin.audio.mel import MelConversion
+from evagan_plugin.config import VocoderConfig, build_config, config_to_dict
 from evagan_plugin.coqui.mel import audio_fields, mel_config
 from evagan_plugin.errors import ConfigError, nearest
-from evagan_plugin.mel import MelConversion
-from evagan_plugin.schema import VocoderConfig
 
 NOTES = ("restore_path", "github_branch")
 """What Coqui's trainer writes into ``config.json`` beside the config."""

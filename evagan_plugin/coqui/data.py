@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from evagan_plugin.audio import AUDIO_SUFFIXES, downmix, load_audio, resample
+from evagan_plugin.audio.io import AUDIO_SUFFIXES, downmix, load_audio, resample
+from evagan_plugin.audio.mel import MelConversion, check_mel
+from evagan_plugin.config import MelConfig, VocoderConfig
+from evagan_plugin.data.segments import Item, SegmentCrop, SegmentSampler, stack
 from evagan_plugin.errors import EvaganError, UsageError
-from evagan_plugin.mel import MelConversion, check_mel
-from evagan_plugin.schema import MelConfig, VocoderConfig
-from evagan_plugin.segments import Item, SegmentCrop, SegmentSampler, stack
 
 Sample = str | os.PathLike | tuple | list | Mapping[str, Any]
 """What Coqui calls a sample: a path (``load_wav_data``), a path and one of features (``load_wav_feat_data``), or a

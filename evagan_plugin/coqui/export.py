@@ -5,13 +5,12 @@ from pathlib import Path
 
 import torch
 
-from evagan_plugin.checkpoint import fill, folded
-from evagan_plugin.config import config_to_dict
+from evagan_plugin.checkpoint.native import fill, folded
+from evagan_plugin.config import VocoderConfig, config_to_dict
 from evagan_plugin.coqui.config import EvaGanConfig, vocoder_config
 from evagan_plugin.coqui.mel import audio_config
-from evagan_plugin.files import atomic_path, write_text
-from evagan_plugin.generator import EVAGANGenerator
-from evagan_plugin.schema import VocoderConfig
+from evagan_plugin.model.generator import EVAGANGenerator
+from evagan_plugin.utils.files import atomic_path, write_text
 
 WEIGHTS = "best_model.pth"
 CONFIG = "config.json"

@@ -7,10 +7,9 @@ from torch import Tensor
 from TTS.config.shared_configs import BaseAudioConfig
 from TTS.utils.audio import AudioProcessor
 
-from evagan_plugin.config import build_mel_config
-from evagan_plugin.convert.coqui_audio import mel_settings, range_normalisation
+from evagan_plugin.checkpoint.formats.coqui_audio import mel_settings, range_normalisation
+from evagan_plugin.config import MelConfig, build_mel_config
 from evagan_plugin.errors import ConfigError
-from evagan_plugin.schema import MelConfig
 
 
 def mel_config(audio: BaseAudioConfig) -> MelConfig:
@@ -30,7 +29,7 @@ def audio_config(mel: MelConfig) -> BaseAudioConfig:
     """Return an ``AudioProcessor`` config of the same frames and bands (natural logarithm, no normalisation).
 
     Coqui's default floor and our logarithm, gain and floor are mended by
-    :class:`~evagan_plugin.mel.MelConversion` where they differ.
+    :class:`~evagan_plugin.audio.mel.MelConversion` where they differ.
     """
     return BaseAudioConfig(
         sample_rate=mel.sample_rate,

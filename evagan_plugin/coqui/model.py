@@ -10,7 +10,8 @@ from trainer.trainer_utils import get_optimizer, get_scheduler
 from TTS.config.shared_configs import BaseAudioConfig
 from TTS.vocoder.models.base_vocoder import BaseVocoder
 
-from evagan_plugin.checkpoint import fill, generator_weights, read_weights
+from evagan_plugin.audio.mel import MelConversion
+from evagan_plugin.checkpoint.native import fill, generator_weights, read_weights
 from evagan_plugin.config import config_to_dict
 from evagan_plugin.coqui.checks import check_data, check_run, check_state
 from evagan_plugin.coqui.config import EvaGanConfig, vocoder_config
@@ -25,11 +26,10 @@ from evagan_plugin.coqui.data import (
 from evagan_plugin.coqui.mel import audio_processor, mel_config, normalisation
 from evagan_plugin.coqui.parallel import average_gradients, average_values, rank_and_size, share_state
 from evagan_plugin.coqui.progress import Progress, best_loss, resume, stop_at
+from evagan_plugin.data.segments import SegmentCrop, SegmentSampler
 from evagan_plugin.errors import ConfigError, UsageError
-from evagan_plugin.gan import GANVocoder
-from evagan_plugin.mel import MelConversion
-from evagan_plugin.plotting import mel_figure
-from evagan_plugin.segments import SegmentCrop, SegmentSampler
+from evagan_plugin.evaluation.spectrograms import mel_figure
+from evagan_plugin.training.gan import GANVocoder
 
 DISCRIMINATORS, GENERATOR = 0, 1
 """Numbers of the optimizers, in the order of Coqui's GANs."""

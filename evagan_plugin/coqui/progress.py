@@ -9,7 +9,7 @@ import torch
 
 from evagan_plugin.coqui.data import EpochBatches, recordings_of
 from evagan_plugin.coqui.parallel import rank_and_size
-from evagan_plugin.segments import SegmentSampler
+from evagan_plugin.data.segments import SegmentSampler
 
 
 @dataclass

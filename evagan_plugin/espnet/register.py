@@ -105,7 +105,7 @@ def _unknown_version(difference: str) -> EvaganError:
 
 
 def _hook_joint(module: ModuleType, model: str) -> None:
-    from evagan_plugin.espnet.joint import JointDiscriminator, JointGenerator, complete_joint
+    from evagan_plugin.espnet.tts.joint import JointDiscriminator, JointGenerator, complete_joint
 
     _insert(module, "AVAILABLE_VOCODER", dict.fromkeys(VOCODER_NAMES, JointGenerator))
     _insert(module, "AVAILABLE_DISCRIMINATORS", {DISCRIMINATOR_NAME: JointDiscriminator})
@@ -113,25 +113,25 @@ def _hook_joint(module: ModuleType, model: str) -> None:
 
 
 def _hook_discriminators(module: ModuleType) -> None:
-    from evagan_plugin.espnet.joint import JointDiscriminator
+    from evagan_plugin.espnet.tts.joint import JointDiscriminator
 
     _insert(module, "AVAILABLE_DISCRIMINATORS", {DISCRIMINATOR_NAME: JointDiscriminator})
 
 
 def _hook_gan_model(module: ModuleType, model: str) -> None:
-    from evagan_plugin.espnet.joint import check_features
+    from evagan_plugin.espnet.tts.joint import check_features
 
     _wrap(module, f"{model}.__init__", check_features)
 
 
 def _hook_tasks(module: ModuleType) -> None:
-    from evagan_plugin.espnet.end_to_end import TTS_CLASSES
+    from evagan_plugin.espnet.tts.vits_jets import TTS_CLASSES
 
     _insert(module, "tts_choices", TTS_CLASSES)
 
 
 def _hook_tts(module: ModuleType) -> None:
-    from evagan_plugin.espnet.end_to_end import load_for_inference
+    from evagan_plugin.espnet.tts.vits_jets import load_for_inference
 
     _hook_tasks(module)
     _hook_vocoder(module, "TTSTask")
@@ -139,13 +139,13 @@ def _hook_tts(module: ModuleType) -> None:
 
 
 def _hook_vocoder(module: ModuleType, task: str) -> None:
-    from evagan_plugin.espnet.vocoder import build_vocoder_from_file
+    from evagan_plugin.espnet.tts.vocoder import build_vocoder_from_file
 
     _wrap(module, f"{task}.build_vocoder_from_file", build_vocoder_from_file)
 
 
 def _hook_inference(module: ModuleType, program: str) -> None:
-    from evagan_plugin.espnet.vocoder import refuse_normalised_features
+    from evagan_plugin.espnet.tts.vocoder import refuse_normalised_features
 
     _wrap(module, f"{program}.__init__", refuse_normalised_features)
 

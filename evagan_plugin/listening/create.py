@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from evagan_plugin.data.systems import REFERENCE, read_source
 from evagan_plugin.errors import UsageError
-from evagan_plugin.files import atomic_path
-from evagan_plugin.listening import samples
-from evagan_plugin.listening.design import (
+from evagan_plugin.listening.design import samples
+from evagan_plugin.listening.design.design import (
     Check,
     Item,
     System,
@@ -26,13 +26,13 @@ from evagan_plugin.listening.design import (
     save_design,
     with_system,
 )
-from evagan_plugin.listening.lock import locked
-from evagan_plugin.listening.objective import ObjectiveMetrics, write_metrics
-from evagan_plugin.listening.options import TestOptions
-from evagan_plugin.listening.store import open_store
-from evagan_plugin.listening.tokens import write_tokens
-from evagan_plugin.metrics.sources import REFERENCE, read_source
-from evagan_plugin.progress import track
+from evagan_plugin.listening.design.lock import locked
+from evagan_plugin.listening.design.options import TestOptions
+from evagan_plugin.listening.design.tokens import write_tokens
+from evagan_plugin.listening.results.objective import ObjectiveMetrics, write_metrics
+from evagan_plugin.listening.votes.store import open_store
+from evagan_plugin.utils.files import atomic_path
+from evagan_plugin.utils.progress import track
 
 ANCHOR = "anchor_3500hz"
 MOST_TOGETHER = 12

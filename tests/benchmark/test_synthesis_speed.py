@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from evagan_plugin.benchmark.speed import audio_seconds, espnet_hifigan, frames_of, measure, speed
 from evagan_plugin.config import load_preset
 from evagan_plugin.errors import UsageError
-from evagan_plugin.inspection import gflops_per_second, inspect_generator
+from evagan_plugin.evaluation.cost import gflops_per_second, inspect_generator
 
 pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
 

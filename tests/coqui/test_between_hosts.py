@@ -13,8 +13,8 @@ from torch import Tensor
 from TTS.config import load_config
 from TTS.vocoder.models import setup_model
 
+from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.cli import main
-from evagan_plugin.mel import MelSpectrogram
 
 HALF_A_STEP = 0.5 / 2**15
 """Half of what 16 bits can tell apart."""
@@ -26,7 +26,7 @@ AUDIBLE = 1e-3
 def espnet_vocoder() -> Callable[[Path, Path], Callable[[Tensor], Tensor]]:
     """Return a function that opens a checkpoint and its config as ESPnet's ``Text2Speech`` does."""
     pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
-    from evagan_plugin.espnet.vocoder import load_vocoder
+    from evagan_plugin.espnet.tts.vocoder import load_vocoder
 
     return lambda weights, config: load_vocoder(weights, config).forward
 
@@ -80,7 +80,7 @@ def test_trained_in_coqui(trained, wav, espnet_vocoder, evagan, tmp_path):
 
 
 def test_trained_in_espnet(speech, wav, espnet_vocoder, evagan, tmp_path):
-    from evagan_plugin.espnet.task import VocoderTask
+    from evagan_plugin.espnet.task.task import VocoderTask
 
     paths = sorted(speech.iterdir())
     for split, chosen in {"train": paths[:4], "valid": paths[4:6]}.items():

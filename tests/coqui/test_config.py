@@ -3,10 +3,10 @@
 import pytest
 from TTS.config.shared_configs import BaseAudioConfig
 
+from evagan_plugin.audio.mel import MelMismatchError
 from evagan_plugin.config import config_to_dict, load_preset
 from evagan_plugin.coqui.config import EvaGanConfig, vocoder_config
 from evagan_plugin.errors import ConfigError
-from evagan_plugin.mel import MelMismatchError
 
 
 def test_the_mel_is_the_one_of_audio():

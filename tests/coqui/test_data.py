@@ -11,8 +11,8 @@ from TTS.vocoder.datasets.preprocess import load_wav_data
 from evagan_plugin.coqui.config import EvaGanConfig
 from evagan_plugin.coqui.data import EpochBatches, load_audio_dir, recordings_of
 from evagan_plugin.coqui.model import EvaGan
+from evagan_plugin.data.segments import SegmentSampler
 from evagan_plugin.errors import EvaganError, UsageError
-from evagan_plugin.segments import SegmentSampler
 
 HOP, FRAMES = 256, 32
 

@@ -7,11 +7,11 @@ import torch
 from TTS.config.shared_configs import BaseAudioConfig
 from TTS.utils.audio import AudioProcessor
 
-from evagan_plugin.convert.coqui_audio import mel_settings
+from evagan_plugin.audio.mel import MelConversion, MelSpectrogram
+from evagan_plugin.checkpoint.formats.coqui_audio import mel_settings
 from evagan_plugin.coqui.config import EvaGanConfig
 from evagan_plugin.coqui.mel import audio_config, mel_config, normalisation
 from evagan_plugin.errors import ConfigError
-from evagan_plugin.mel import MelConversion, MelSpectrogram
 
 BASE = {"sample_rate": 16000, "mel_fmin": 80.0, "mel_fmax": 7600.0, "do_trim_silence": False}
 NATURAL = {"log_func": "np.log", "spec_gain": 1, "signal_norm": False}

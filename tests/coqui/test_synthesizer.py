@@ -10,11 +10,11 @@ from TTS.config.shared_configs import BaseAudioConfig
 from TTS.utils.audio import AudioProcessor
 from TTS.utils.synthesizer import Synthesizer
 
+from evagan_plugin.audio.mel import MelMismatchError
 from evagan_plugin.coqui.config import EvaGanConfig
 from evagan_plugin.coqui.model import EvaGan
 from evagan_plugin.errors import ConfigError, EvaganError
-from evagan_plugin.mel import MelMismatchError
-from evagan_plugin.vocoder import EVAGANVocoder
+from evagan_plugin.inference.vocoder import EVAGANVocoder
 
 BASE = {"sample_rate": 16000, "mel_fmin": 80.0, "mel_fmax": 7600.0, "do_trim_silence": False}
 

@@ -13,13 +13,13 @@ import torch
 from trainer import Trainer, TrainerArgs
 from TTS.vocoder.datasets.preprocess import load_wav_data
 
+from evagan_plugin.audio.mel import MelMismatchError
 from evagan_plugin.config import load_preset
 from evagan_plugin.coqui.config import EvaGanConfig, EvaGanTrainerArgs
 from evagan_plugin.coqui.export import export_coqui
 from evagan_plugin.coqui.model import EvaGan
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
-from evagan_plugin.mel import MelMismatchError
-from evagan_plugin.vocoder import EVAGANVocoder
+from evagan_plugin.inference.vocoder import EVAGANVocoder
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def train(command: Callable[..., list[str]]) -> Callable[..., Path]:
     """Run the task in this process, on one thread: ``train(output_dir, {config}, ...)`` returns ``output_dir``."""
     import torch
 
-    from evagan_plugin.espnet.task import VocoderTask
+    from evagan_plugin.espnet.task.task import VocoderTask
 
     def run(output_dir: Path, config: dict | None = None, **data: object) -> Path:
         threads = torch.get_num_threads()
@@ -166,9 +166,9 @@ def tiny_vocoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint directory of ours (random weights) whose mel is the acoustic model's but for the logarithm."""
     import torch
 
-    from evagan_plugin.checkpoint import save_checkpoint
+    from evagan_plugin.checkpoint.native import save_checkpoint
     from evagan_plugin.config import build_config
-    from evagan_plugin.generator import EVAGANGenerator
+    from evagan_plugin.model.generator import EVAGANGenerator
 
     config = build_config(TINY["vocoder_conf"])
     torch.manual_seed(0)

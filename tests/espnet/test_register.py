@@ -11,8 +11,8 @@ import pytest
 
 from evagan_plugin.errors import EvaganError
 from evagan_plugin.espnet import register
-from evagan_plugin.espnet.joint import JointDiscriminator, JointGenerator
 from evagan_plugin.espnet.register import HOOKS, TESTED_VERSIONS, installed_version, registered, run_hook
+from evagan_plugin.espnet.tts.joint import JointDiscriminator, JointGenerator
 
 register()
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from torch.nn import Module
 
-from evagan_plugin.checkpoint import save_checkpoint
+from evagan_plugin.checkpoint.native import save_checkpoint
 from evagan_plugin.config import build_config
-from evagan_plugin.generator import EVAGANGenerator
+from evagan_plugin.model.generator import EVAGANGenerator
 
 TINY = {
     "vocoder": "eva_gan",

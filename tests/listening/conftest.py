@@ -9,7 +9,7 @@ import soundfile
 from listening_bench import RATE, Made, Server, tone
 
 from evagan_plugin.listening.create import create_test
-from evagan_plugin.listening.options import TestOptions
+from evagan_plugin.listening.design.options import TestOptions
 
 
 @pytest.fixture

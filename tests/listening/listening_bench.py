@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from evagan_plugin.listening.design import TestDesign, load_design
-from evagan_plugin.listening.store import Store, open_store
-from evagan_plugin.listening.tokens import read_tokens
+from evagan_plugin.listening.design.design import TestDesign, load_design
+from evagan_plugin.listening.design.tokens import read_tokens
+from evagan_plugin.listening.votes.store import Store, open_store
 
 RATE = 16000
 SECONDS_TO_START = 30.0

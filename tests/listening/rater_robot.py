@@ -14,7 +14,7 @@ class Robot(PageRobot):
 
     def __init__(self, driver, name: str, words: str = "en") -> None:
         super().__init__(driver, name)
-        pages = files("evagan_plugin.listening") / "pages"
+        pages = files("evagan_plugin.listening.web") / "pages"
         self.words = json.loads((pages / f"texts.{words}.json").read_text(encoding="utf-8"))
 
     def heading(self) -> str:

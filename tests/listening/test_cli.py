@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from evagan_plugin.cli import app, main
-from evagan_plugin.listening.design import load_design
+from evagan_plugin.listening.design.design import load_design
 
 
 def run(*arguments: object):

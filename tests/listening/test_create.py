@@ -11,10 +11,10 @@ import yaml
 from listening_bench import RATE, tone
 
 from evagan_plugin.errors import UsageError
-from evagan_plugin.listening import samples
 from evagan_plugin.listening.create import add_system, create_test
-from evagan_plugin.listening.design import audio_path, load_design
-from evagan_plugin.listening.options import TestOptions
+from evagan_plugin.listening.design import samples
+from evagan_plugin.listening.design.design import audio_path, load_design
+from evagan_plugin.listening.design.options import TestOptions
 
 
 def read(made, audio: str) -> np.ndarray:
@@ -171,7 +171,8 @@ def test_a_damaged_test_file_names_the_field(make_test):
 
 def test_serving_and_analysing_load_no_torch():
     code = (
-        "import sys, evagan_plugin.listening.app, evagan_plugin.listening.render, evagan_plugin.listening.server;"
+        "import sys, evagan_plugin.listening.web.app, evagan_plugin.listening.results.render;"
+        "import evagan_plugin.listening.web.server;"
         "print(sorted({'torch', 'soundfile', 'scipy', 'matplotlib'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

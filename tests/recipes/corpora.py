@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from evagan_plugin.kaldi import DataDir
+from evagan_plugin.data.kaldi import DataDir
 
 SETS = ("train", "dev", "test")
 

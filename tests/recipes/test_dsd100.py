@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from corpora import noise
 
-from evagan_plugin.kaldi import DataDir
+from evagan_plugin.data.kaldi import DataDir
 
 CATEGORIES = ("bass", "drums", "vocals", "other", "mixture")
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from corpora import noise, speakers
 
-from evagan_plugin.kaldi import DataDir
+from evagan_plugin.data.kaldi import DataDir
 
 
 @pytest.fixture

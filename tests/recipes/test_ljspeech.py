@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from corpora import SETS, read_sets
 
-from evagan_plugin.kaldi import DataDir
+from evagan_plugin.data.kaldi import DataDir
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from corpora import read_sets, speakers
 
-from evagan_plugin.audio import load_audio
+from evagan_plugin.audio.io import load_audio
 
 
 def test_shipped_an4_is_split_by_speaker(recipe, run):

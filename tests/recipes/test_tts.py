@@ -30,7 +30,7 @@ def test_the_acoustic_models_mel_is_the_vocoders(corpora):
     from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 
     from evagan_plugin.config import build_config
-    from evagan_plugin.espnet.vocoder import convert_mels, mel_of
+    from evagan_plugin.espnet.tts.vocoder import convert_mels, mel_of
 
     for corpus in corpora:
         line = next(line for line in (corpus / "run.sh").read_text().splitlines() if "--vocoder_config" in line)

@@ -8,7 +8,7 @@ import time
 import pytest
 import yaml
 
-from evagan_plugin.kaldi import DataDir
+from evagan_plugin.data.kaldi import DataDir
 
 
 @pytest.fixture

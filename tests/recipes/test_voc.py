@@ -7,9 +7,9 @@ import pytest
 import soundfile
 
 from evagan_plugin.config import load_preset
-from evagan_plugin.generator import EVAGANGenerator
-from evagan_plugin.kaldi import DataDir, write_table
-from evagan_plugin.vocoder import EVAGANVocoder
+from evagan_plugin.data.kaldi import DataDir, write_table
+from evagan_plugin.inference.vocoder import EVAGANVocoder
+from evagan_plugin.model.generator import EVAGANGenerator
 
 RATE = 16000
 

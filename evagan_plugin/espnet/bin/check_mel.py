@@ -20,7 +20,7 @@ def check(
     vocoder: Annotated[Path, typer.Argument(help="Checkpoint of the vocoder, or its training config (.yaml).")],
 ) -> None:
     """Compare the features of an acoustic model with the mels of a vocoder; status 2 if they do not fit."""
-    from evagan_plugin.espnet.generated_mels import check_features
+    from evagan_plugin.espnet.tts.generated_mels import check_features
 
     check_features(acoustic_config, vocoder)
 

@@ -24,7 +24,7 @@ def convert(
     out_dir: Annotated[Path, typer.Argument(help="Where feats.scp and wav.scp go.")],
 ) -> None:
     """Convert features to the vocoder's mel and align them with the recordings."""
-    from evagan_plugin.espnet.generated_mels import convert_features
+    from evagan_plugin.espnet.tts.generated_mels import convert_features
 
     count = convert_features(acoustic_config, vocoder, feats_scp, wav_scp, out_dir)
     typer.echo(f"{count} utterances written to {out_dir}")

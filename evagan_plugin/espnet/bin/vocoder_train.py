@@ -9,7 +9,7 @@
 
 from collections.abc import Sequence
 
-from evagan_plugin.espnet.task import VocoderTask
+from evagan_plugin.espnet.task.task import VocoderTask
 
 
 def get_parser():

@@ -6,7 +6,7 @@ import urllib.request
 from pathlib import Path
 
 from evagan_plugin.errors import EvaganError, one_line_errors
-from evagan_plugin.files import atomic_path
+from evagan_plugin.utils.files import atomic_path
 
 TIMEOUT_SECONDS = 30
 

@@ -7,7 +7,7 @@ import yaml
 
 from evagan_plugin.config import merge_settings, read_yaml
 from evagan_plugin.errors import one_line_errors
-from evagan_plugin.files import write_text
+from evagan_plugin.utils.files import write_text
 
 
 def main(base: str, differences: str, out: str) -> None:

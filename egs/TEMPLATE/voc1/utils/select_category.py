@@ -2,8 +2,8 @@
 
 import sys
 
+from evagan_plugin.data.kaldi import DataDir
 from evagan_plugin.errors import UsageError, nearest, one_line_errors
-from evagan_plugin.kaldi import DataDir
 
 
 def main(source: str, category: str, target: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evagan_plugin.errors import require
-from evagan_plugin.figures import new_figure, save_figure
+from evagan_plugin.utils.figures import new_figure, save_figure
 
 PANELS = {"train_mel": "training", "valid_mel": "validation"}
 INCHES = (10.0, 4.2)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from evagan_plugin.errors import one_line_errors
-from evagan_plugin.metrics.catalogue import select_metrics
+from evagan_plugin.evaluation.metrics.catalogue import select_metrics
 
 if __name__ == "__main__":
     with one_line_errors("has_metrics.py"):

@@ -13,10 +13,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from evagan_plugin.audio import AUDIO_SUFFIXES
-from evagan_plugin.corpus import safe_name, stable_hash
+from evagan_plugin.audio.io import AUDIO_SUFFIXES
+from evagan_plugin.data.corpus import safe_name, stable_hash
+from evagan_plugin.data.kaldi import DataDir
 from evagan_plugin.errors import UsageError, one_line_errors
-from evagan_plugin.kaldi import DataDir
 
 MANIFEST = "manifest.tsv"
 SETS = ("train", "dev", "test")

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from evagan_plugin.corpus import find_files, safe_name
+from evagan_plugin.data.corpus import find_files, safe_name
+from evagan_plugin.data.kaldi import DataDir, Segment
 from evagan_plugin.errors import EvaganError, UsageError, one_line_errors
-from evagan_plugin.kaldi import DataDir, Segment
-from evagan_plugin.progress import track
+from evagan_plugin.utils.progress import track
 
 STEMS = ("bass", "drums", "vocals", "other")
 CATEGORIES = (*STEMS, "mixture")

@@ -7,10 +7,10 @@ the training parts who are left out of the training set.
 import sys
 from pathlib import Path
 
-from evagan_plugin.corpus import draw, find_files, hold_out_speakers
+from evagan_plugin.data.corpus import draw, find_files, hold_out_speakers
+from evagan_plugin.data.kaldi import DataDir
 from evagan_plugin.errors import UsageError, one_line_errors
-from evagan_plugin.kaldi import DataDir
-from evagan_plugin.progress import track
+from evagan_plugin.utils.progress import track
 
 EVALUATION_PARTS = {"dev_clean": "dev-clean", "dev_other": "dev-other"}
 TRANSCRIPT = ".normalized.txt"

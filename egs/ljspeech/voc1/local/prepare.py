@@ -7,8 +7,8 @@ books' ends that the training set has not; a part of the corpus gives a tenth of
 import sys
 from pathlib import Path
 
+from evagan_plugin.data.kaldi import DataDir
 from evagan_plugin.errors import UsageError, one_line_errors
-from evagan_plugin.kaldi import DataDir
 
 SPEAKER = "LJ"
 MOST_HELD_OUT = 1 / 10

@@ -13,8 +13,8 @@ import zlib
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from evagan_plugin.data.kaldi import DataDir
 from evagan_plugin.errors import EvaganError, one_line_errors
-from evagan_plugin.kaldi import DataDir
 
 SHIPPED = "egs3/mini_an4/esp2_asr/downloads.tar.gz"
 DEV_SPEAKERS_PER_TRAIN_SPEAKER = 1 / 10

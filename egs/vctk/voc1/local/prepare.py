@@ -6,10 +6,10 @@ No speaker is in two sets; which ones are held out the seed decides.
 import sys
 from pathlib import Path
 
-from evagan_plugin.corpus import find_files, hold_out_speakers
+from evagan_plugin.data.corpus import find_files, hold_out_speakers
+from evagan_plugin.data.kaldi import DataDir
 from evagan_plugin.errors import one_line_errors
-from evagan_plugin.kaldi import DataDir
-from evagan_plugin.progress import track
+from evagan_plugin.utils.progress import track
 
 ORIGIN = (
     "VCTK 0.92 has wav48_silence_trimmed/pNNN/*_mic1.flac and *_mic2.flac; "

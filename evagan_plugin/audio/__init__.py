@@ -1,0 +1,1 @@
+"""Audio files (``io``) and mel spectrograms (``mel``)."""

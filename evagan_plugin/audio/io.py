@@ -1,0 +1,204 @@
+"""Audio files in and out: checked reading, mono, resampling, writing whole files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+
+from evagan_plugin.errors import EvaganError, UsageError
+from evagan_plugin.utils.files import atomic_path
+
+if TYPE_CHECKING:
+    import torch
+
+PCM_SCALE = {"PCM_16": 2**15, "PCM_24": 2**23}
+"""Full scale of the integer formats that are written."""
+FILE_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph"})
+"""Suffixes (lower case) that a search for audio files goes by."""
+
+RESAMPLE_OPTIONS = {
+    "lowpass_filter_width": 64,
+    "rolloff": 0.9475937167399596,
+    "resampling_method": "sinc_interp_kaiser",
+    "beta": 14.769656459379492,
+}
+"""Kaiser-windowed sinc with 64 zero crossings, cut off at 0.948 of the lower Nyquist frequency: the filter
+that torchaudio's documentation gives as the equivalent of librosa's ``kaiser_best``."""
+
+UNKNOWN_SIZE = 0x7FFFF000
+"""A WAV that was written to a pipe states a data size from here up: its true size is not known to the writer."""
+DATA_SIZE = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+"""What libsndfile notes about a WAV, AIFF or AU file that is shorter than its header says."""
+OGG_CUT = re.compile(r"Ogg ?: (?:Last page lacks an end-of-stream bit|Junk after the last page)")
+MP3_SLACK = 2 * 1152
+"""Samples by which an MP3's stated length may be off: encoder delay and padding come in frames of 1152."""
+SPH_SAMPLES = re.compile(rb"^sample_count -i (\d+)", re.MULTILINE)
+
+BANDWIDTH_FFT = 2048
+BANDWIDTH_RANGE_DB = 65.0
+BANDWIDTH_FRAMES = 4096
+"""Frames that are looked at, evenly spread: enough for a percentile, and bounded memory for hours of audio."""
+
+
+def load_audio(path: str | Path) -> tuple[np.ndarray, int]:
+    """Read a whole audio file of any format that libsndfile knows.
+
+    Args:
+        path: WAV, FLAC, Ogg, Opus, MP3, AIFF, AU or NIST SPHERE file.
+
+    Returns:
+        Samples as float32 ``(channels, T)``, full scale 1.0 (decoded MP3 or Vorbis may exceed it), and the sample
+        rate in Hz.
+
+    Raises:
+        EvaganError: If the file is missing, empty, no audio, truncated, has no samples, or has NaN or infinite ones.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size == 0:
+            raise EvaganError(f"{path}: empty file (0 bytes)")
+        with path.open("rb") as stream:
+            head = stream.read(1024)
+    except OSError as error:
+        raise EvaganError(f"{path}: cannot be read: {error.strerror or error}") from error
+    # By name, not as a stream: soundfile's callbacks for streams can crash the interpreter.
+    samples, sample_rate = _decode(path, head)
+    if samples.shape[0] == 0:
+        raise EvaganError(f"{path}: no samples in it")
+    bad = np.count_nonzero(~np.isfinite(samples))
+    if bad:
+        raise EvaganError(f"{path}: {bad} of {samples.size} samples are NaN or infinite")
+    return np.ascontiguousarray(samples.T), sample_rate
+
+
+def _decode(path: Path, head: bytes) -> tuple[np.ndarray, int]:
+    """Return samples ``(T, channels)`` and rate; a file shorter than its header (in ``head``) says is an error."""
+    try:
+        with soundfile.SoundFile(path) as audio:
+            notes, expected = audio.extra_info, audio.frames
+            samples = audio.read(dtype="float32", always_2d=True)
+            sample_rate, container = audio.samplerate, audio.format
+    except soundfile.LibsndfileError as error:
+        reason = error.error_string or "damaged or cut off in the middle"
+        raise EvaganError(f"{path}: not readable as audio: {reason}") from error
+    stated = DATA_SIZE.search(notes)
+    if stated and int(stated[2]) < int(stated[1]) < UNKNOWN_SIZE:
+        raise EvaganError(
+            f"{path}: truncated: its header states {stated[1]} bytes of audio, the file holds {stated[2]}"
+        )
+    if container == "NIST":
+        header = SPH_SAMPLES.search(head)
+        expected = int(header[1]) if header else expected
+    if OGG_CUT.search(notes):
+        raise EvaganError(f"{path}: truncated: the Ogg stream ends in the middle of a page")
+    if samples.shape[0] < expected - (MP3_SLACK if container == "MP3" else 0):
+        raise EvaganError(f"{path}: truncated: {samples.shape[0]} samples could be read, its header states {expected}")
+    return samples, sample_rate
+
+
+def downmix(wav: np.ndarray) -> np.ndarray:
+    """Return the mean of the channels: ``(channels, T)`` to ``(T,)``."""
+    return wav[0] if wav.shape[0] == 1 else wav.mean(axis=0, dtype=np.float32)
+
+
+def resample[Wave: (np.ndarray, "torch.Tensor")](wav: Wave, sample_rate: int, new_sample_rate: int) -> Wave:
+    """Resample along the last axis with :data:`RESAMPLE_OPTIONS`.
+
+    Args:
+        wav: Samples ``(..., T)``, float; numpy or torch, and the result is of the same kind.
+        sample_rate: Rate of ``wav`` in Hz.
+        new_sample_rate: Wanted rate in Hz.
+
+    Returns:
+        Samples ``(..., ceil(T * new_sample_rate / sample_rate))``; ``wav`` itself if the rates are equal.
+    """
+    if sample_rate == new_sample_rate:
+        return wav
+    # Imported here, because they take seconds, and most audio needs no resampling.
+    import torch
+    import torchaudio
+
+    if isinstance(wav, np.ndarray):
+        return resample(torch.from_numpy(wav), sample_rate, new_sample_rate).numpy()
+    return torchaudio.functional.resample(wav, sample_rate, new_sample_rate, **RESAMPLE_OPTIONS)
+
+
+def effective_bandwidth(wav: np.ndarray, sample_rate: int) -> float:
+    """Return the highest frequency in Hz that is really in a recording, whatever its sample rate claims.
+
+    It is the highest bin of the 98th percentile over time of the magnitude spectrum (Hann window,
+    :data:`BANDWIDTH_FFT` samples, half overlapping) that lies within :data:`BANDWIDTH_RANGE_DB` of the spectrum's
+    peak; 0.0 for silence.
+
+    Args:
+        wav: Samples ``(T,)``.
+        sample_rate: In Hz.
+    """
+    padded = np.pad(wav, (0, max(0, BANDWIDTH_FFT - len(wav))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, BANDWIDTH_FFT)[:: BANDWIDTH_FFT // 2]
+    frames = frames[:: -(-len(frames) // BANDWIDTH_FRAMES)]
+    spectrum = np.abs(np.fft.rfft(frames * np.hanning(BANDWIDTH_FFT).astype(np.float32)))
+    loud = np.percentile(spectrum, 98, axis=0)
+    heard = np.flatnonzero(loud > loud.max() * 10 ** (-BANDWIDTH_RANGE_DB / 20))
+    return float(heard[-1] * sample_rate / BANDWIDTH_FFT) if heard.size else 0.0
+
+
+def load_mono(path: str | Path, sample_rate: int) -> np.ndarray:
+    """Read a file as one channel ``(T,)`` at ``sample_rate`` Hz; errors as :func:`load_audio`."""
+    wav, file_rate = load_audio(path)
+    return resample(downmix(wav), file_rate, sample_rate)
+
+
+def save_audio(path: str | Path, wav: np.ndarray, sample_rate: int, subtype: str = "PCM_16") -> int:
+    """Write one channel as WAV or FLAC, by the suffix of ``path``, whole or not at all.
+
+    Integers are rounded to the nearest step, without dither, so that samples read from a file of the same
+    ``subtype`` are written back bit for bit.
+
+    Args:
+        path: Where to, ``.wav`` or ``.flac``.
+        wav: Samples ``(T,)``, full scale 1.0.
+        sample_rate: In Hz.
+        subtype: ``PCM_16``, ``PCM_24`` or ``FLOAT`` (WAV only).
+
+    Returns:
+        How many samples were clipped to full scale (0 with ``FLOAT``, which does not clip).
+
+    Raises:
+        EvaganError: If samples are NaN or infinite, or the file cannot be written.
+        UsageError: If the suffix is neither.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in FILE_FORMATS:
+        raise UsageError(f"{path}: audio is written as {' or '.join(FILE_FORMATS)}, not as '{suffix}'")
+    if not np.isfinite(wav).all():
+        raise EvaganError(f"{path}: not written: samples are NaN or infinite")
+    clipped = 0
+    if subtype in PCM_SCALE:
+        wav, clipped = _quantise(wav, PCM_SCALE[subtype])
+    with atomic_path(path) as temporary:
+        # Opened first, so that a missing permission is told as such; soundfile only says "system error".
+        temporary.touch()
+        try:
+            soundfile.write(temporary, wav, sample_rate, subtype=subtype, format=FILE_FORMATS[suffix])
+            written = soundfile.info(temporary).frames
+        except (AssertionError, soundfile.LibsndfileError):  # soundfile asserts that all samples were written
+            written = 0
+        if written != len(wav):
+            raise EvaganError(f"cannot write {path}: the disk is full or the file too large")
+    return clipped
+
+
+def _quantise(wav: np.ndarray, scale: int) -> tuple[np.ndarray, int]:
+    """Return integers as soundfile takes them (16-bit, or 24 upper bits of 32) and the number of clipped samples."""
+    steps = np.round(wav.astype(np.float64) * scale)
+    # +1.0 lies one step above the largest integer; it counts as full scale, not as clipping.
+    clipped = int(np.count_nonzero((steps > scale) | (steps < -scale)))
+    steps = steps.clip(-scale, scale - 1)
+    return (steps.astype(np.int16) if scale == 2**15 else steps.astype(np.int32) << 8), clipped

@@ -1,0 +1,147 @@
+"""Models on the Hugging Face Hub: download, and the model card."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huggingface_hub import ModelCard, ModelCardData, hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from torch import nn
+
+from evagan_plugin.checkpoint.native import CONFIG, WEIGHTS
+from evagan_plugin.config import VocoderConfig, config_to_dict, read_yaml
+from evagan_plugin.errors import EvaganError, UsageError, nearest
+
+UNSTATED = "Not stated."
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What only the maker of a model knows."""
+
+    data: str = ""
+    """What it was trained on."""
+    license: str = ""
+    """Licence of the weights, as an identifier of the Hub such as ``mit`` or ``cc-by-4.0``."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Scores by name, as ``evagan score`` calls them."""
+    test_data: str = ""
+    """What the scores were measured on."""
+
+
+def read_scores(path: str | Path, system: str = "") -> dict[str, float]:
+    """Return the scores of a system by metric out of the ``scores.json`` of ``evagan score``.
+
+    Args:
+        path: The file.
+        system: Which of its systems; may be left out if there is one.
+
+    Raises:
+        UsageError: If it is no such file, or does not have the system.
+    """
+    systems = read_yaml(path).get("systems")  # JSON is YAML
+    if not isinstance(systems, dict) or not systems:
+        raise UsageError(f"{path} has no systems: give the scores.json of `evagan score --out`")
+    if not system and len(systems) == 1:
+        system = next(iter(systems))
+    if system not in systems:
+        raise UsageError(f"{path}: which system is the model? {nearest(system, systems)}")
+    values = {name: estimate["value"] for name, estimate in systems[system]["metrics"].items()}
+    return {name: round(value, 4) for name, value in values.items() if value is not None}
+
+
+def download(
+    model_id: str,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    force_download: bool = False,
+    local_files_only: bool = False,
+) -> Path:
+    """Download a checkpoint, or find it among earlier downloads; return its directory.
+
+    Raises:
+        UsageError: If ``model_id`` is neither a path nor a model of the Hub.
+        EvaganError: If the Hub cannot be reached or refuses.
+    """
+    try:
+        paths = [
+            hf_hub_download(
+                model_id,
+                name,
+                revision=revision,
+                token=token,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                local_files_only=local_files_only,
+            )
+            for name in (CONFIG, WEIGHTS)
+        ]
+    except HFValidationError:
+        raise UsageError(f"there is no directory {model_id}, and no model on the Hub can be called so") from None
+    except LocalEntryNotFoundError as error:
+        where = "among earlier downloads" if local_files_only else "here, and the Hub cannot be reached"
+        raise EvaganError(f"there is no directory {model_id}, and no such model {where}") from error
+    except HfHubHTTPError as error:
+        raise EvaganError(f"cannot download {model_id}: {str(error).strip().splitlines()[-1]}") from error
+    return Path(paths[0]).parent
+
+
+def model_card(config: VocoderConfig, generator: nn.Module, data: ModelCardData, facts: ModelFacts) -> ModelCard:
+    """Return the README of a model, with the Hub's metadata in front."""
+    header = data.to_dict() | ({"license": facts.license} if facts.license else {})
+    mel = config_to_dict(config)["mel"]
+    mel["f_max"] = config.mel.upper_edge
+    body = CARD.format(
+        sample_rate=config.mel.sample_rate,
+        kind="EVA-GAN" if config.generator.context else "HiFi-GAN",
+        parameters=f"{sum(tensor.numel() for tensor in generator.parameters()):,}",
+        mel=_table("field", "value", mel),
+        data=facts.data or UNSTATED,
+        license=facts.license or UNSTATED,
+        metrics=_table("metric", "value", facts.metrics) if facts.metrics else UNSTATED,
+        test_data=f"Measured on: {facts.test_data or 'not stated'}." if facts.metrics else "",
+    )
+    return ModelCard(f"---\n{ModelCardData(**header).to_yaml()}\n---\n\n{body}")
+
+
+def _table(name: str, value: str, rows: Mapping[str, object]) -> str:
+    lines = [f"| {name} | {value} |", "|---|---|", *(f"| {key} | {entry} |" for key, entry in rows.items())]
+    return "\n".join(lines)
+
+
+CARD = """# {kind} vocoder, {sample_rate} Hz
+
+Turns log-mel spectrograms into waveforms at {sample_rate} Hz; the generator has {parameters} parameters.
+
+```python
+from evagan_plugin import EVAGANVocoder
+
+vocoder = EVAGANVocoder.from_pretrained("DIRECTORY or USER/NAME")
+wav = vocoder.synthesize(mel)  # (n_mels, frames) -> (frames * hop_length,)
+```
+
+## Mels that it takes
+
+Another mel gives another sound: every field must be the same, but for what an affine map of the values mends.
+
+{mel}
+
+## Training data
+
+{data}
+
+## Metrics
+
+{metrics}
+
+{test_data}
+
+## Licence of the weights
+
+{license}
+
+## Papers
+
+EVA-GAN: arXiv 2402.00892. HiFi-GAN: arXiv 2010.05646.
+"""

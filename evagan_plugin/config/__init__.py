@@ -1,0 +1,51 @@
+"""Every config field with its unit (``schema``), presets and YAML (``loading``): the one face to import from."""
+
+from evagan_plugin.config.loading import (
+    build_config,
+    build_mel_config,
+    config_difference,
+    config_to_dict,
+    dump_config,
+    list_presets,
+    load_config,
+    load_preset,
+    merge_settings,
+    read_yaml,
+)
+from evagan_plugin.config.schema import (
+    STFT_RESOLUTIONS,
+    BalancerConfig,
+    ContextConfig,
+    DiscriminatorsConfig,
+    GeneratorConfig,
+    LossWeights,
+    MelConfig,
+    PeriodConfig,
+    ResolutionConfig,
+    TrainingConfig,
+    VocoderConfig,
+)
+
+__all__ = [
+    "STFT_RESOLUTIONS",
+    "BalancerConfig",
+    "ContextConfig",
+    "DiscriminatorsConfig",
+    "GeneratorConfig",
+    "LossWeights",
+    "MelConfig",
+    "PeriodConfig",
+    "ResolutionConfig",
+    "TrainingConfig",
+    "VocoderConfig",
+    "build_config",
+    "build_mel_config",
+    "config_difference",
+    "config_to_dict",
+    "dump_config",
+    "list_presets",
+    "load_config",
+    "load_preset",
+    "merge_settings",
+    "read_yaml",
+]

@@ -1,0 +1,171 @@
+"""Configs in and out: presets by name, overrides, YAML; what a config holds is in ``schema``."""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from evagan_plugin.config.schema import (
+    MelConfig,
+    VocoderConfig,
+)
+from evagan_plugin.errors import ConfigError, nearest
+from evagan_plugin.utils.files import write_text
+
+PRESETS = files("evagan_plugin.config") / "presets"
+
+
+def list_presets() -> list[str]:
+    """Return the names of all presets, sorted."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in PRESETS.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_preset(name: str) -> VocoderConfig:
+    """Return a preset by name, e.g. ``"eva_gan_base_44k"``.
+
+    Raises:
+        ConfigError: If there is none of that name; the message has the nearest one.
+    """
+    return build_config({"preset": name})
+
+
+def build_config(settings: Mapping[str, Any]) -> VocoderConfig:
+    """Check nested settings and return the config that they describe.
+
+    Args:
+        settings: Fields of :class:`VocoderConfig`, nested as in a preset's YAML. ``preset: NAME`` starts from
+            that preset; what else is given overrides it field by field.
+
+    Raises:
+        ConfigError: One line that names the field and what is wrong; an unknown field names the nearest known one.
+    """
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"a mapping of config fields is expected, not {settings!r:.80}")
+    return _validate(VocoderConfig, _with_preset(settings))
+
+
+def build_mel_config(settings: Mapping[str, Any]) -> MelConfig:
+    """Check the fields of a :class:`MelConfig` and return it (raises :class:`ConfigError`)."""
+    return _validate(MelConfig, settings)
+
+
+def load_config(path: str | Path) -> VocoderConfig:
+    """Read a vocoder config from a YAML file (raises :class:`ConfigError`, the path in front)."""
+    try:
+        return build_config(read_yaml(path))
+    except ConfigError as error:
+        message = str(error)
+        raise error if message.startswith(str(path)) else ConfigError(f"{path}: {message}") from None
+
+
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """Return a config as plain dicts, lists and scalars; :func:`build_config` takes it back unchanged."""
+    return TypeAdapter(type(config)).dump_python(config, mode="json")
+
+
+def dump_config(config: VocoderConfig, path: str | Path) -> None:
+    """Write a config as YAML, whole or not at all."""
+    write_text(path, yaml.safe_dump(config_to_dict(config), sort_keys=False))
+
+
+def config_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """List the fields in which two configs of plain dicts differ, as ``field: ours != theirs``."""
+    lines = []
+    for key in dict.fromkeys([*ours, *theirs]):
+        left, right = ours.get(key), theirs.get(key)
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            lines += config_difference(left, right, f"{prefix}{key}.")
+        elif left != right:
+            lines.append(f"{prefix}{key}: {left} != {right}")
+    return lines
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML file whose top level is a mapping.
+
+    Raises:
+        ConfigError: If the file cannot be read or is not such a mapping; the line number where there is one.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{path}{where}: not YAML: {problem}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a mapping (key: value) is expected, not {type(content).__name__}")
+    return content
+
+
+def _with_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge settings over the preset that they name, and that one over its own."""
+    settings = dict(settings)
+    name = settings.pop("preset", None)
+    if name is None:
+        return settings
+    if name not in list_presets():
+        raise ConfigError(f"unknown preset {name!r}: {nearest(str(name), list_presets())}")
+    return merge_settings(
+        _with_preset(yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))), settings
+    )
+
+
+def merge_settings(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with what ``over`` says in the place of the same fields, mapping by mapping."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge_settings(merged[key], value) if both else value
+    return merged
+
+
+@cache
+def _adapter(kind: type) -> TypeAdapter:
+    return TypeAdapter(kind)
+
+
+def _validate(kind: type, settings: Mapping[str, Any]) -> Any:
+    try:
+        return _adapter(kind).validate_python(settings)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigError(" ".join(_explanation(kind, first).split())) from None
+
+
+def _explanation(kind: type, error: Mapping[str, Any]) -> str:
+    """Say which field pydantic refused and why."""
+    location = [part for part in error["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
+    where = ".".join(map(str, location))
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = [field.name for field in dataclasses.fields(_kind_at(kind, location[:-1]))]
+        return f"unknown config field '{where}': {nearest(str(location[-1]), known)}"
+    if error["type"] in ("missing", "missing_argument"):
+        return f"config field '{where}' is missing: give it, or start from a preset (preset: NAME)"
+    message = error["msg"].removeprefix("Value error, ")
+    got = "" if error["type"] == "value_error" else f", not {error['input']!r:.80}"
+    return f"{where + ': ' if where else ''}{message}{got}"
+
+
+def _kind_at(kind: type, location: list) -> type:
+    """Return the dataclass at a path of field names below ``kind``."""
+    for part in location:
+        kind = _dataclass_in(get_type_hints(kind, include_extras=True)[part])
+    return kind
+
+
+def _dataclass_in(hint: Any) -> type:
+    """Return the dataclass inside ``Annotated[X | None, ...]``."""
+    if get_origin(hint) is Annotated:
+        return _dataclass_in(get_args(hint)[0])
+    if get_origin(hint) is UnionType or NoneType in get_args(hint):
+        return next(_dataclass_in(part) for part in get_args(hint) if part is not NoneType)
+    return hint

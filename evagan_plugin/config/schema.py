@@ -1,0 +1,351 @@
+"""What a vocoder is made of: frozen dataclasses with units and invariants.
+
+:mod:`evagan_plugin.config.loading` reads and writes them (YAML, presets, overrides).
+"""
+
+import math
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+PositiveInts = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+
+
+def _switched_off(value: object) -> object:
+    """Read YAML's ``off`` and ``none`` (``false`` and a string to a parser) as absent."""
+    return None if value is False or value in ("none", "off") else value
+
+
+def _nested(value: object) -> object:
+    """Read a plain list of numbers as a list with that one list in it."""
+    flat = isinstance(value, list | tuple) and not any(isinstance(entry, list | tuple) for entry in value)
+    return [value] if flat else value
+
+
+Dilations = Annotated[tuple[PositiveInts, ...], BeforeValidator(_nested), Field(min_length=1)]
+
+STFT_RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
+"""(n_fft, hop_length, win_length) in samples, of Parallel WaveGAN's STFT loss and of UnivNet's discriminator."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class MelConfig:
+    """Every choice that makes two log-mel spectrograms differ (HiFi-GAN's and BigVGAN's convention by default)."""
+
+    sample_rate: PositiveInt = 22050
+    """Samples a second (Hz)."""
+    n_fft: PositiveInt = 1024
+    """Length of the Fourier transform (samples)."""
+    hop_length: PositiveInt = 256
+    """Samples from one frame to the next."""
+    win_length: PositiveInt = 1024
+    """Length of the Hann window (samples)."""
+    n_mels: PositiveInt = 80
+    """Number of mel bands."""
+    f_min: NonNegativeFloat = 0.0
+    """Lower edge of the lowest band (Hz)."""
+    f_max: PositiveFloat | None = None
+    """Upper edge of the highest band (Hz); half the sample rate when null."""
+    center: bool = False
+    """True: frame k is centred at sample k * hop and there are T // hop + 1 frames (ESPnet, librosa).
+    False: (n_fft - hop) / 2 samples of reflection on both sides and T // hop frames (HiFi-GAN)."""
+    scale: Literal["slaney", "htk"] = "slaney"
+    """Formula of the mel scale."""
+    filter_norm: Literal["slaney", "none"] = "slaney"
+    """``slaney`` divides each triangle by its width in Hz."""
+    power_add: NonNegativeFloat = 1e-9
+    """Added to the power spectrum before its root is taken."""
+    power_floor: NonNegativeFloat = 0.0
+    """The power spectrum is clamped to at least this before its root is taken."""
+    log: Literal["ln", "log10", "db"] = "ln"
+    """Logarithm of the band magnitudes; ``db`` is 20 log10."""
+    floor: PositiveFloat = 1e-5
+    """Band magnitudes are clamped to at least this before the logarithm."""
+    ceiling: PositiveFloat | None = None
+    """Band magnitudes are clamped to at most this before the logarithm; null clamps none."""
+    gain: PositiveFloat = 1.0
+    """Factor behind the logarithm (Coqui's ``spec_gain``)."""
+    preemphasis: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Coefficient c of x[t] - c x[t-1], applied to the waveform first; 0 switches it off."""
+
+    def __post_init__(self) -> None:
+        nyquist = self.sample_rate / 2
+        if not self.f_min < self.upper_edge <= nyquist:
+            raise ValueError(f"bands must lie within 0 to {nyquist:g} Hz, not f_min {self.f_min:g}, f_max {self.f_max}")
+        if self.win_length > self.n_fft:
+            raise ValueError(f"win_length {self.win_length} is longer than n_fft {self.n_fft}")
+        if self.hop_length > self.win_length:
+            raise ValueError(f"hop_length {self.hop_length} is longer than win_length {self.win_length}")
+        if self.ceiling is not None and self.ceiling <= self.floor:
+            raise ValueError(f"ceiling {self.ceiling:g} is not above floor {self.floor:g}")
+        if self.n_mels > self.n_fft // 2 + 1:
+            raise ValueError(f"n_mels {self.n_mels} is more than the {self.n_fft // 2 + 1} bins of n_fft {self.n_fft}")
+
+    @property
+    def upper_edge(self) -> float:
+        """Upper edge of the highest band (Hz)."""
+        return self.sample_rate / 2 if self.f_max is None else self.f_max
+
+    @property
+    def log_scale(self) -> float:
+        """Factor that makes the natural logarithm the one of ``log`` and ``gain``."""
+        return self.gain * {"ln": 1.0, "log10": 1 / math.log(10), "db": 20 / math.log(10)}[self.log]
+
+    def full_band(self) -> "MelConfig":
+        """Return the same framing over the whole band in natural logarithms: what losses compare."""
+        return replace(self, f_min=0.0, f_max=None, log="ln", gain=1.0, floor=1e-5, ceiling=None, preemphasis=0.0)
+
+
+@dataclass(frozen=True, config=STRICT)
+class ContextConfig:
+    """Context-aware module: a ConvNeXt encoder at frame rate (EVA-GAN, section 3.1)."""
+
+    dims: PositiveInts
+    """Channels of each stage."""
+    depths: PositiveInts
+    """ConvNeXt blocks of each stage."""
+    kernel_size: PositiveInt = 7
+    """Frames that the stem and each depthwise convolution see."""
+    drop_path: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    """Chance of the last block to be skipped in training; earlier blocks have less, in proportion to their depth."""
+    layer_scale: PositiveFloat = 1e-6
+    """First value of the scale behind each block."""
+
+    def __post_init__(self) -> None:
+        if len(self.dims) != len(self.depths):
+            raise ValueError(f"dims has {len(self.dims)} stages, depths has {len(self.depths)}")
+        _check_odd(kernel_size=self.kernel_size)
+
+
+@dataclass(frozen=True, config=STRICT)
+class GeneratorConfig:
+    """The generator: context-aware module, then the upsampling stack (EVA-GAN, section 3; HiFi-GAN, section 2.2)."""
+
+    context: Annotated[ContextConfig | None, BeforeValidator(_switched_off)]
+    """``none`` leaves the context-aware module out: HiFi-GAN."""
+    channels: PositiveInt
+    """Channels before the first upsampling; each stage halves them."""
+    upsample_rates: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)]
+    """Factor of each stage; their product is the hop length."""
+    upsample_kernels: PositiveInts | None = None
+    """Kernel of each transposed convolution; twice its rate when null."""
+    pre_kernel: PositiveInt = 7
+    """Kernel of the convolution before the stages (frames)."""
+    post_kernel: PositiveInt = 7
+    """Kernel of the convolution behind the stages (samples)."""
+    resblock_kernels: PositiveInts = (3, 7, 11)
+    """Kernels of a stage's parallel residual blocks."""
+    resblock_dilations: Dilations = ((1, 3, 5),)
+    """Dilations inside each residual block: one list for all blocks, or a list for each."""
+    resblock: Literal[1, 2] = 1
+    """Kind of residual block: 1 has a plain convolution behind each dilated one, 2 has none (HiFi-GAN, V3)."""
+    activation: Literal["silu", "leaky_relu"] = "silu"
+    """Activation of the whole stack."""
+    leaky_slope: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """Slope of ``leaky_relu`` below zero."""
+    recompute_activation: bool = True
+    """Keep only pre-activations for the backward pass and compute activations again in it: half the memory."""
+    checkpointing: bool = False
+    """Keep only the input of each upsampling stage and compute the stage again in the backward pass."""
+    global_channels: NonNegativeInt = 0
+    """Channels of a global condition such as a speaker embedding; 0 for none."""
+    normalise: bool = False
+    """Whether mels are first normalised by a mean and a scale a band that lie with the weights (ParallelWaveGAN)."""
+
+    def __post_init__(self) -> None:
+        stages = len(self.upsample_rates)
+        if self.channels % 2**stages:
+            raise ValueError(f"channels {self.channels} cannot be halved {stages} times (once an upsample rate)")
+        if len(self.kernels) != stages:
+            raise ValueError(f"upsample_kernels has {len(self.kernels)} entries, upsample_rates has {stages}")
+        for rate, kernel in zip(self.upsample_rates, self.kernels, strict=True):
+            if kernel < rate:
+                raise ValueError(f"upsample kernel {kernel} is smaller than its rate {rate}: samples would be skipped")
+        if len(self.resblock_dilations) not in (1, len(self.resblock_kernels)):
+            raise ValueError(
+                f"resblock_dilations has {len(self.resblock_dilations)} lists for {len(self.resblock_kernels)} "
+                "resblock_kernels: give one list, or one a kernel"
+            )
+        _check_odd(pre_kernel=self.pre_kernel, post_kernel=self.post_kernel)
+        _check_odd(**{f"resblock_kernels[{i}]": kernel for i, kernel in enumerate(self.resblock_kernels)})
+
+    @property
+    def kernels(self) -> tuple[int, ...]:
+        """Kernel of each transposed convolution (samples of its output)."""
+        return self.upsample_kernels or tuple(2 * rate for rate in self.upsample_rates)
+
+    @property
+    def dilations(self) -> tuple[tuple[int, ...], ...]:
+        """Dilations of each of a stage's residual blocks."""
+        shared = len(self.resblock_dilations) == 1
+        return self.resblock_dilations * (len(self.resblock_kernels) if shared else 1)
+
+    @property
+    def upsample_factor(self) -> int:
+        """Samples a frame."""
+        return math.prod(self.upsample_rates)
+
+
+@dataclass(frozen=True, config=STRICT)
+class PeriodConfig:
+    """Multi-period discriminator (HiFi-GAN, section 2.3)."""
+
+    periods: PositiveInts = (2, 3, 5, 7, 11)
+    """Samples at which each sub-discriminator folds the waveform."""
+    channels: PositiveInt = 32
+    """Channels of the first layer; they grow fourfold a layer."""
+    max_channels: PositiveInt = 1024
+    """Upper bound of the growth."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class ResolutionConfig:
+    """Multi-resolution discriminator on STFT magnitudes (UnivNet, section 2.2)."""
+
+    resolutions: Annotated[tuple[tuple[PositiveInt, PositiveInt, PositiveInt], ...], Field(min_length=1)] = (
+        STFT_RESOLUTIONS
+    )
+    """(n_fft, hop_length, win_length) of each sub-discriminator (samples)."""
+    channels: PositiveInt = 32
+    """Channels of every layer."""
+
+    def __post_init__(self) -> None:
+        for n_fft, hop_length, win_length in self.resolutions:
+            if not hop_length <= win_length <= n_fft:
+                raise ValueError(
+                    f"resolution [{n_fft}, {hop_length}, {win_length}] must be [n_fft >= hop <= win <= n_fft]"
+                )
+
+
+@dataclass(frozen=True, config=STRICT)
+class DiscriminatorsConfig:
+    """Which discriminators judge, and their sizes."""
+
+    mpd: Annotated[PeriodConfig | None, BeforeValidator(_switched_off)] = PeriodConfig()
+    """Multi-period discriminator, or ``none``."""
+    mrd: Annotated[ResolutionConfig | None, BeforeValidator(_switched_off)] = ResolutionConfig()
+    """Multi-resolution discriminator, or ``none``."""
+    activation: Literal["silu", "leaky_relu"] = "silu"
+    """Activation inside both (EVA-GAN: SiLU)."""
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise ValueError("mpd and mrd are both none: adversarial training needs one")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the discriminators that are there."""
+        return tuple(name for name in ("mpd", "mrd") if getattr(self, name) is not None)
+
+
+@dataclass(frozen=True, config=STRICT)
+class LossWeights:
+    """One number a kind of loss; 0 leaves the loss out."""
+
+    mel: NonNegativeFloat = 45.0
+    """L1 between full-band log-mels (HiFi-GAN, equation 5)."""
+    feature_matching: NonNegativeFloat = 2.0
+    """L1 between feature maps, for each discriminator (HiFi-GAN, equation 6)."""
+    adversarial: NonNegativeFloat = 1.0
+    """Least squares, for each discriminator (HiFi-GAN, equation 4)."""
+    stft: NonNegativeFloat = 0.0
+    """Multi-resolution STFT loss (Parallel WaveGAN, section 2.2)."""
+
+    def __post_init__(self) -> None:
+        if not self.mel + self.feature_matching + self.adversarial + self.stft:
+            raise ValueError("every loss has weight 0")
+
+    def by_loss(self, discriminators: tuple[str, ...]) -> dict[str, float]:
+        """Return the weight of each loss by its log name (``mel``, ``adv_mpd``, ...), without those of weight 0."""
+        weights = {"mel": self.mel, "stft": self.stft}
+        for name in discriminators:
+            weights[f"adv_{name}"] = self.adversarial
+            weights[f"fm_{name}"] = self.feature_matching
+        return {name: weight for name, weight in weights.items() if weight}
+
+
+@dataclass(frozen=True, config=STRICT)
+class BalancerConfig:
+    """The loss balancer (EnCodec, section 3.4)."""
+
+    shares: LossWeights = LossWeights(mel=500.0, feature_matching=2.0, adversarial=1.0)
+    """Parts of the gradient at the generator's output, in proportion; they replace ``losses`` while it is on.
+
+    The norm of the mel loss's gradient is nearly all in quiet bins, where the logarithm is steep, so only a large part
+    of it reaches what is loud. With HiFi-GAN's coefficients it has more than 0.998 of the whole in the first 600 steps
+    of the tiny preset (norms: mel 20 to 50, feature matching 0.15 to 0.6 and adversarial 0.1 to 0.3 a discriminator; a
+    log has them under ``balancer/norm_``). These shares, with two discriminators 0.988, leave the adversarial losses
+    more of it; the mel loss falls a little slower for that.
+    """
+    total_norm: PositiveFloat = 1.0
+    """Sum of the average norms of the balanced parts, an item; what their sum has is about that at most."""
+    decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
+    """Decay a step of the moving average of gradient norms."""
+    epsilon: PositiveFloat = 1e-12
+    """Added to the average norm that a gradient is divided by."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainingConfig:
+    """What one training item is."""
+
+    segment_frames: PositiveInt = 256
+    """Mel frames of a training item (EVA-GAN, section 3.3: the context window)."""
+    discriminator_frames: PositiveInt | None = None
+    """Frames of a random crop that the discriminators see; all of the item when null."""
+    bf16: bool = False
+    """Compute in bfloat16 by autocast; weights, losses and the balancer stay in float32."""
+
+    def __post_init__(self) -> None:
+        if self.discriminator_frames is not None and self.discriminator_frames > self.segment_frames:
+            raise ValueError(
+                f"discriminator_frames {self.discriminator_frames} is more than segment_frames {self.segment_frames}"
+            )
+
+
+@dataclass(frozen=True, config=STRICT)
+class VocoderConfig:
+    """A whole vocoder: what it hears, what it is, and how it is trained."""
+
+    mel: MelConfig
+    generator: GeneratorConfig
+    discriminators: DiscriminatorsConfig = DiscriminatorsConfig()
+    losses: LossWeights = LossWeights()
+    """Coefficients of the plain weighted sum of losses, used where ``balancer`` is off."""
+    balancer: Annotated[BalancerConfig | None, BeforeValidator(_switched_off)] = BalancerConfig()
+    """``off`` trains on the plain weighted sum."""
+    training: TrainingConfig = TrainingConfig()
+
+    def __post_init__(self) -> None:
+        factor, hop = self.generator.upsample_factor, self.mel.hop_length
+        if factor != hop:
+            rates = " x ".join(map(str, self.generator.upsample_rates))
+            raise ValueError(f"generator.upsample_rates {rates} = {factor} is not mel.hop_length {hop}")
+        whole = self.training.segment_frames
+        stft = STFT_RESOLUTIONS if "stft" in self.weights else ()
+        self._check_long_enough(whole, [self.mel.n_fft, *(n_fft for n_fft, _, _ in stft)])
+        mrd = self.discriminators.mrd
+        if mrd is not None:
+            self._check_long_enough(self.training.discriminator_frames or whole, [r[0] for r in mrd.resolutions])
+
+    def _check_long_enough(self, frames: int, transforms: list[int]) -> None:
+        samples = frames * self.mel.hop_length
+        if samples <= max(transforms) // 2:
+            raise ValueError(
+                f"training items of {frames} frames ({samples} samples) are too short for an STFT of {max(transforms)}"
+            )
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each loss by its log name: shares with the balancer on, coefficients without."""
+        chosen = self.losses if self.balancer is None else self.balancer.shares
+        return chosen.by_loss(self.discriminators.names)
+
+
+def _check_odd(**kernels: int) -> None:
+    for name, kernel in kernels.items():
+        if kernel % 2 == 0:
+            raise ValueError(f"{name} {kernel} must be odd: an even kernel shifts the signal")

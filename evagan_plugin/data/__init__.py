@@ -1,0 +1,1 @@
+"""Kaldi data directories, corpora, formatting, training items, folders of systems to compare."""

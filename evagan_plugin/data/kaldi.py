@@ -1,0 +1,218 @@
+"""Kaldi data directories: ``wav.scp utt2spk spk2utt utt2dur`` and their like, read, checked and written."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evagan_plugin.errors import UsageError, some
+from evagan_plugin.utils.files import write_text
+
+
+def read_table(path: str | Path) -> dict[str, str]:
+    """Read ``key value`` lines; the value is everything behind the first white space, spaces included.
+
+    Blank lines are skipped. The keys become names of files, so a key may hold no ``/`` and not begin with a dot.
+
+    Raises:
+        UsageError: If the file is missing or no UTF-8 text, a key stands twice or has no value; with the line number.
+    """
+    path = Path(path)
+    table: dict[str, str] = {}
+    line_of: dict[str, int] = {}
+    for number, line in enumerate(_read_lines(path), 1):
+        if not line.strip():
+            continue
+        key, *rest = line.split(maxsplit=1)
+        if not rest:
+            raise UsageError(f"{path}:{number}: '{key}' has nothing behind it; a line is '<id> <value>'")
+        if key in table:
+            raise UsageError(f"{path}:{number}: duplicate id '{key}', first on line {line_of[key]}; ids must be unique")
+        if "/" in key or key.startswith("."):
+            raise UsageError(f"{path}:{number}: id '{key}' cannot name a file: no '/' in it, no '.' at its start")
+        table[key] = rest[0].strip()
+        line_of[key] = number
+    return table
+
+
+def read_scp(path: str | Path) -> dict[str, str]:
+    """Read a script file (``wav.scp``, ``feats.scp``): utterance or recording id to file name.
+
+    A file name may hold spaces. As in Kaldi, a relative one is relative to the current directory.
+
+    Raises:
+        UsageError: As :func:`read_table`; also for an empty file and for a pipe (``command |``), which is not run.
+    """
+    table = read_table(path)
+    if not table:
+        raise UsageError(f"{path}: no utterances in it")
+    for key, value in table.items():
+        if value.endswith("|"):
+            raise UsageError(
+                f"{path}: '{key}' is a pipe ('{value}'), which is not run: convert it to a file first, "
+                "for example with ESPnet's scripts/audio/format_wav_scp.sh, and list the file"
+            )
+    return table
+
+
+def write_table(path: str | Path, table: Mapping[str, object]) -> None:
+    """Write ``key value`` lines sorted by key in byte order (Kaldi's ``LC_ALL=C``), whole or not at all.
+
+    Raises:
+        UsageError: If a value would not be read back as it is: it is empty, has a line break or outer white space, or
+            is no UTF-8 (a file name of an older system).
+    """
+    for key, value in table.items():
+        text = str(value)
+        if not text or text != text.strip() or "\n" in text or not _is_unicode(text):
+            raise UsageError(f"{path}: {text!r} of '{key}' cannot stand in a table: rename the file, or mend the text")
+    write_text(path, "".join(f"{key} {table[key]}\n" for key in sorted(table)))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a recording."""
+
+    recording: str
+    start: float
+    """Seconds."""
+    end: float
+    """Seconds; -1 is the end of the recording."""
+
+
+@dataclass
+class DataDir:
+    """What a Kaldi data directory holds; every table is by utterance id unless said otherwise."""
+
+    wav: dict[str, str]
+    """``wav.scp``: audio file, by utterance id; by recording id if there are segments."""
+    utt2spk: dict[str, str] = field(default_factory=dict)
+    text: dict[str, str] = field(default_factory=dict)
+    """Transcripts; the only table that may lack utterances."""
+    feats: dict[str, str] = field(default_factory=dict)
+    """``feats.scp``: matrix of features ``(frames, bands)``."""
+    segments: dict[str, Segment] = field(default_factory=dict)
+    utt2dur: dict[str, str] = field(default_factory=dict)
+    """Seconds, as written in the file."""
+    utt2num_samples: dict[str, str] = field(default_factory=dict)
+    category: dict[str, str] = field(default_factory=dict)
+    """``utt2kind``: what is to be heard, e.g. ``speech`` or ``drums``; scores are told by it. Not ESPnet's
+    ``utt2category``, which sorts batches by words of its own."""
+
+    @property
+    def utterances(self) -> list[str]:
+        """Ids of all utterances, sorted."""
+        return sorted(self.segments or self.wav)
+
+    @classmethod
+    def read(cls, path: str | Path) -> "DataDir":
+        """Read and check a directory; ``wav.scp`` must be there, the rest may be missing.
+
+        Raises:
+            UsageError: If the directory or ``wav.scp`` is missing, a line is malformed, or the files disagree about
+                the utterances.
+        """
+        path = Path(path)
+        if not (path / "wav.scp").is_file():
+            what = "has no wav.scp" if path.is_dir() else "is not a directory"
+            raise UsageError(f"{path}: {what}; a Kaldi data directory with wav.scp is needed")
+        tables = {name: _read_optional(path / file) for name, file in _OPTIONAL_TABLES.items()}
+        data = cls(wav=read_scp(path / "wav.scp"), segments=_read_segments(path / "segments"), **tables)
+        data.check(path)
+        return data
+
+    def check(self, where: str | Path = "data") -> None:
+        """Raise :class:`UsageError` if two tables disagree about the utterances; ``where`` names the directory."""
+        known = set(self.utterances)
+        missing = {segment.recording for segment in self.segments.values()} - set(self.wav)
+        if missing:
+            raise UsageError(f"{where}/segments: recordings that wav.scp lacks: {some(missing)}")
+        for name, file in _OPTIONAL_TABLES.items():
+            table = getattr(self, name)
+            if not table:
+                continue
+            if (lacking := known - set(table)) and name != "text":
+                raise UsageError(f"{where}/{file}: {len(lacking)} utterances are not in it: {some(lacking)}")
+            if unknown := set(table) - known:
+                raise UsageError(f"{where}/{file}: {len(unknown)} utterances have no audio: {some(unknown)}")
+
+    def subset(self, utterances: Iterable[str]) -> "DataDir":
+        """Return a directory of some of the utterances."""
+        keep = set(utterances)
+        tables = {
+            name: {key: value for key, value in getattr(self, name).items() if key in keep}
+            for name in (*_OPTIONAL_TABLES, "segments")
+        }
+        recordings = {segment.recording for segment in tables["segments"].values()} or keep
+        return DataDir(wav={key: value for key, value in self.wav.items() if key in recordings}, **tables)
+
+    def write(self, path: str | Path) -> None:
+        """Write every table that has lines, and ``spk2utt``; sorted as Kaldi wants.
+
+        Without ``utt2spk`` each utterance counts as its own speaker, as Kaldi's tools assume.
+        """
+        path = Path(path)
+        self.check(path)
+        utt2spk = self.utt2spk or {utterance: utterance for utterance in self.utterances}
+        spk2utt: dict[str, str] = {}
+        for utterance in sorted(utt2spk):
+            speaker = utt2spk[utterance]
+            spk2utt[speaker] = f"{spk2utt[speaker]} {utterance}" if speaker in spk2utt else utterance
+        tables = {file: getattr(self, name) for name, file in _OPTIONAL_TABLES.items()}
+        lines = {key: f"{value.recording} {value.start} {value.end}" for key, value in self.segments.items()}
+        tables |= {"segments": lines, "utt2spk": utt2spk, "spk2utt": spk2utt}
+        for file, table in tables.items():
+            if table:
+                write_table(path / file, table)
+            else:
+                (path / file).unlink(missing_ok=True)
+        # Last, because later stages take its presence as the sign of a finished directory.
+        write_table(path / "wav.scp", self.wav)
+
+
+_OPTIONAL_TABLES = {
+    "utt2spk": "utt2spk",
+    "text": "text",
+    "feats": "feats.scp",
+    "utt2dur": "utt2dur",
+    "utt2num_samples": "utt2num_samples",
+    "category": "utt2kind",
+}
+
+
+def _read_optional(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    return read_scp(path) if path.suffix == ".scp" else read_table(path)
+
+
+def _read_segments(path: Path) -> dict[str, Segment]:
+    segments = {}
+    for utterance, value in _read_optional(path).items():
+        try:
+            recording, start, end = value.split()
+            segment = Segment(recording, float(start), float(end))
+        except ValueError:
+            raise UsageError(f"{path}: '{utterance} {value}' is not '<utterance> <recording> <start> <end>'") from None
+        bounds_ok = segment.start >= 0 and (segment.end > segment.start or segment.end == -1)
+        if not bounds_ok or not math.isfinite(segment.start + segment.end):
+            raise UsageError(f"{path}: '{utterance}' begins at {start} s and ends at {end} s")
+        segments[utterance] = segment
+    return segments

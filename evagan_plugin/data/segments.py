@@ -1,0 +1,224 @@
+"""Training items: which stretch of which utterance a batch holds.
+
+Every stretch follows from the seed, the epoch and the place in the epoch alone. So a resumed run sees what the
+unbroken one would have seen, several processes together see what one process sees, and the number of loading
+workers changes nothing.
+"""
+
+import itertools
+import math
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import soundfile
+import torch
+
+from evagan_plugin.audio.mel import MelSpectrogram
+from evagan_plugin.config import VocoderConfig
+from evagan_plugin.errors import EvaganError, UsageError
+from evagan_plugin.utils.progress import track
+
+FEATS_TOLERANCE_FRAMES = 2
+"""Frames by which features may be shorter or longer than their audio: centred framing adds one, and acoustic models
+that make several frames a step round up or down."""
+LISTENING_SECONDS = 10
+"""What is synthesised of a validation utterance for TensorBoard at most."""
+PCM_16_SCALE = 2**15
+READERS = 8
+"""Threads that look at audio files."""
+
+Item = tuple[str, int]
+"""Utterance id and a random number that says where to cut it."""
+
+
+class SegmentSampler:
+    """Batches of :data:`Item` for one of several processes; all processes together hold the batches of one.
+
+    Training: each epoch shuffles all utterances and cuts the list into batches of exactly ``batch_size``; what is
+    left over is left out, other utterances in each epoch. Fewer utterances than ``batch_size`` are repeated, cut
+    elsewhere. Validation: all utterances in order, cut at the same place in every epoch; a batch has at most
+    ``batch_size`` of them, more only where the rest would leave a process without any.
+
+    Args:
+        utterances: Ids.
+        batch_size: Items a batch over all processes.
+        train: Whether to shuffle and draw.
+        rank: Number of this process.
+        world_size: Number of processes.
+
+    Raises:
+        UsageError: If there is not an item for each process.
+    """
+
+    def __init__(
+        self, utterances: Sequence[str], batch_size: int, train: bool, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.utterances, self.batch_size, self.train = list(utterances), batch_size, train
+        self.rank, self.world_size = rank, world_size
+        if batch_size < world_size:
+            raise UsageError(f"batch_size {batch_size} is less than the {world_size} processes it is divided among")
+        if not train and len(self.utterances) < world_size:
+            raise UsageError(
+                f"{len(self.utterances)} validation utterance(s) for {world_size} processes: each needs one"
+            )
+
+    def __len__(self) -> int:
+        count = len(self.utterances)
+        if self.train:
+            return max(count // self.batch_size, 1)
+        return max(min(math.ceil(count / self.batch_size), count // self.world_size), 1)
+
+    def generate(self, seed: int) -> list[list[Item]]:
+        """Return the batches of an epoch that has this seed."""
+        items = self._drawn(seed) if self.train else [(name, zlib.crc32(name.encode())) for name in self.utterances]
+        bounds = np.linspace(0, len(items), len(self) + 1).astype(int)
+        batches = [items[start:end] for start, end in itertools.pairwise(bounds)]
+        return [batch[self.rank :: self.world_size] for batch in batches]
+
+    def _drawn(self, seed: int) -> list[Item]:
+        generator = np.random.default_rng(seed)
+        wanted = len(self) * self.batch_size
+        rounds = math.ceil(wanted / len(self.utterances))
+        order = np.concatenate([generator.permutation(len(self.utterances)) for _ in range(rounds)])[:wanted]
+        draws = generator.integers(2**32, size=wanted)
+        return [(self.utterances[index], int(draw)) for index, draw in zip(order, draws, strict=True)]
+
+
+@dataclass(frozen=True)
+class SegmentCrop:
+    """Cuts audio, and features beside it, to the same stretch of whole frames.
+
+    Args:
+        hop_length: Samples a frame.
+        least: Frames that shorter utterances are padded to: audio with zeros, features with ``silence``.
+        most: Frames that longer utterances are cut to.
+        silence: Log-mel frame of digital silence (n_mels,).
+    """
+
+    hop_length: int
+    least: int
+    most: int
+    silence: np.ndarray
+
+    @classmethod
+    def for_training(cls, config: VocoderConfig) -> "SegmentCrop":
+        """Exactly ``training.segment_frames`` frames."""
+        frames = config.training.segment_frames
+        return cls(config.mel.hop_length, frames, frames, _silence(config))
+
+    @classmethod
+    def for_listening(cls, config: VocoderConfig) -> "SegmentCrop":
+        """Whole utterances of 0.2 s to :data:`LISTENING_SECONDS`."""
+        mel = config.mel
+        least = max(mel.n_fft, mel.sample_rate // 5) // mel.hop_length + 1
+        most = LISTENING_SECONDS * mel.sample_rate // mel.hop_length
+        return cls(mel.hop_length, least, max(least, most), _silence(config))
+
+    def whole(self, samples: int) -> "SegmentCrop":
+        """Return a crop that keeps all of an utterance of so many samples, its end padded to whole frames."""
+        frames = max(math.ceil(samples / self.hop_length), self.least)
+        return replace(self, least=frames, most=frames)
+
+    def __call__(self, utterance: str, data: Mapping[str, np.ndarray], draw: int) -> dict[str, np.ndarray]:
+        """Cut one utterance.
+
+        Args:
+            utterance: Its id, for errors.
+            data: ``wav`` (T,) and perhaps ``feats`` (F, n_mels), where F is T / hop up to
+                :data:`FEATS_TOLERANCE_FRAMES`.
+            draw: Random number that says where the stretch begins.
+
+        Returns:
+            ``wav`` (frames * hop,) and, if given, ``feats`` (frames, n_mels).
+
+        Raises:
+            UsageError: If the shapes do not fit each other or the model.
+            EvaganError: If there are no samples, or values that are not finite.
+        """
+        wav = _mono(utterance, data["wav"])
+        available = len(wav) // self.hop_length
+        if "feats" in data:
+            self._check_feats(utterance, data["feats"], len(wav))
+            available = min(available, len(data["feats"]))
+        frames = min(max(available, self.least), self.most)
+        start = draw % (available - frames + 1) if available > frames else 0
+        first, samples = start * self.hop_length, frames * self.hop_length
+        stretch = wav[first : first + samples]
+        cut = {"wav": np.pad(stretch, (0, samples - len(stretch)))}
+        if "feats" in data:
+            feats = data["feats"][start : start + frames]
+            cut["feats"] = np.concatenate([feats, np.tile(self.silence, (frames - len(feats), 1))])
+        for name, values in cut.items():
+            if not np.isfinite(values).all():
+                raise EvaganError(f"utterance '{utterance}': {name} has values that are NaN or infinite")
+        return cut
+
+    def _check_feats(self, utterance: str, feats: np.ndarray, samples: int) -> None:
+        bands = len(self.silence)
+        if feats.ndim != 2 or feats.shape[1] != bands:
+            swapped = feats.ndim == 2 and feats.shape[0] == bands
+            hint = "frames and bands are swapped" if swapped else "other features than the model's mel"
+            raise UsageError(f"utterance '{utterance}': feats of shape {feats.shape}, not (frames, {bands}): {hint}")
+        if abs(len(feats) * self.hop_length - samples) > FEATS_TOLERANCE_FRAMES * self.hop_length:
+            raise UsageError(
+                f"utterance '{utterance}': {len(feats)} frames of {self.hop_length} samples beside {samples} samples "
+                f"({samples / self.hop_length:.1f} frames): make both from the same recording with the same hop"
+            )
+
+
+def stack(items: Sequence[tuple[str, dict[str, np.ndarray]]]) -> tuple[list[str], dict[str, torch.Tensor]]:
+    """Make a batch of items of one length: ids, and tensors (B, ...) by name."""
+    utterances = [utterance for utterance, _ in items]
+    return utterances, {name: torch.from_numpy(np.stack([data[name] for _, data in items])) for name in items[0][1]}
+
+
+def _mono(utterance: str, wav: np.ndarray) -> np.ndarray:
+    """Return audio (T,) as float32 with full scale 1.0."""
+    if wav.ndim != 1:
+        raise UsageError(f"utterance '{utterance}': audio of shape {wav.shape}, one channel is needed")
+    if not len(wav):
+        raise EvaganError(f"utterance '{utterance}': no samples in it")
+    # Kaldi archives hold 16-bit integers.
+    return (wav / PCM_16_SCALE if wav.dtype.kind == "i" else wav).astype(np.float32)
+
+
+def _silence(config: VocoderConfig) -> np.ndarray:
+    zeros = torch.zeros(1, 1, 2 * config.mel.n_fft)
+    return MelSpectrogram(config.mel)(zeros)[0, :, 0].numpy()
+
+
+def unusable_recordings(
+    recordings: Mapping[str, str], label: str, sample_rate: int | None = None, mono: bool = True
+) -> list[str]:
+    """Read the header of every file and return those that cannot be used, as ``utterance (why)``.
+
+    What is inside a file is checked when it is read.
+
+    Args:
+        recordings: Path of each utterance.
+        label: What the progress is called.
+        sample_rate: Rate in Hz that a file must have; None where it will be resampled.
+        mono: Whether a file must have one channel.
+    """
+    with ThreadPoolExecutor(READERS) as pool:
+        results = pool.map(lambda path: _problem(path, sample_rate, mono), recordings.values())
+        found = track(zip(recordings, results, strict=True), label, total=len(recordings))
+        return [f"{utterance} ({problem})" for utterance, problem in found if problem]
+
+
+def _problem(path: str, sample_rate: int | None, mono: bool) -> str | None:
+    if not os.path.isfile(path):
+        return f"no file {path}"
+    try:
+        info = soundfile.info(path)
+    except (soundfile.LibsndfileError, OSError) as error:
+        return f"{path} is not readable as audio: {getattr(error, 'error_string', None) or error}"
+    if sample_rate not in (None, info.samplerate):
+        return f"{info.samplerate} Hz, the model has {sample_rate} Hz"
+    if mono and info.channels != 1:
+        return f"{info.channels} channels"
+    return None if info.frames else "no samples"

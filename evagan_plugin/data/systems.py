@@ -1,0 +1,183 @@
+"""What is scored: folders and script files of audio, matched by utterance id and checked before any work."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+from evagan_plugin.audio.io import AUDIO_SUFFIXES
+from evagan_plugin.data.kaldi import read_scp
+from evagan_plugin.errors import UsageError, some
+
+REFERENCE = "reference"
+"""What the reference is called where it stands among the systems."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One utterance of the reference and what each system made of it."""
+
+    utt_id: str
+    reference: Path
+    hypotheses: dict[str, Path]
+    """Audio file by system."""
+    category: str | None = None
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """An utterance that only one side has."""
+
+    utt_id: str
+    system: str
+    reason: str
+
+
+def read_source(path: str | Path) -> dict[str, Path]:
+    """Return audio files by utterance id.
+
+    Args:
+        path: ``wav.scp``; a directory that holds one; or a directory of audio files, its sub-directories
+            included, whose stems are the ids.
+
+    Raises:
+        UsageError: If there is nothing, or two files have one stem.
+    """
+    path = Path(path)
+    if path.is_dir() and (path / "wav.scp").is_file():
+        path = path / "wav.scp"
+    if path.is_file() and path.suffix == ".scp":
+        return {utt_id: Path(file) for utt_id, file in read_scp(path).items()}
+    if not path.is_dir():
+        what = "is a single file" if path.exists() else "does not exist"
+        raise UsageError(f"{path} {what}: a directory of audio or a wav.scp is needed")
+    found: dict[str, Path] = {}
+    for file in sorted(path.rglob("*")):
+        if file.suffix.lower() not in AUDIO_SUFFIXES or file.name.startswith("."):
+            continue
+        if file.stem in found:
+            raise UsageError(f"{path}: {found[file.stem]} and {file} have one utterance id, '{file.stem}'")
+        found[file.stem] = file
+    if not found:
+        raise UsageError(f"{path}: no audio files in it ({', '.join(sorted(AUDIO_SUFFIXES))})")
+    return found
+
+
+def check_system_names(names: Iterable[str], taken: Iterable[str] = (REFERENCE,)) -> None:
+    """Check that no system has one of the names of the reference (raises :class:`UsageError`)."""
+    for name in names:
+        if name in taken:
+            raise UsageError(f"'{name}' is the name of the reference itself: give the system another, as in NAME=PATH")
+
+
+def parse_systems(arguments: Sequence[str]) -> dict[str, str]:
+    """Read ``NAME=PATH`` or ``PATH`` arguments; without a name it is the directory's.
+
+    Raises:
+        UsageError: If two systems have one name.
+    """
+    systems: dict[str, str] = {}
+    for argument in arguments:
+        name, sign, path = argument.partition("=")
+        if not sign or Path(argument).exists():
+            path = argument
+            folder = Path(path).absolute()
+            name = folder.parent.name if folder.suffix == ".scp" else folder.name
+        if not name or not path:
+            raise UsageError(f"'{argument}' is not PATH or NAME=PATH")
+        if name in systems:
+            raise UsageError(f"two systems are called '{name}': give them names, as in NAME={path}")
+        systems[name] = path
+    return systems
+
+
+def match(
+    reference: str | Path, systems: Mapping[str, str | Path], categories: Mapping[str, str] | None = None
+) -> tuple[list[Item], list[Unmatched]]:
+    """Match the utterances of the systems with those of the reference.
+
+    Args:
+        reference: Anything that :func:`read_source` takes.
+        systems: The same of each system, by name.
+        categories: Category of every utterance, as :func:`read_categories` gives it; None without a manifest.
+
+    Returns:
+        What can be scored, sorted by id, and what only one side has.
+
+    Raises:
+        UsageError: If a source cannot be read, a system shares no utterance with the reference, or an utterance has
+            no category: it would count as speech.
+    """
+    references = read_source(reference)
+    found = {name: read_source(path) for name, path in systems.items()}
+    unmatched = []
+    for name, files in found.items():
+        if not references.keys() & files.keys():
+            raise UsageError(
+                f"{reference} and {systems[name]} share no utterance: ids such as '{min(references)}' "
+                f"and '{min(files)}'"
+            )
+        unmatched += [Unmatched(key, name, "not in the reference") for key in sorted(files.keys() - references.keys())]
+        unmatched += [Unmatched(key, name, "no audio of this system") for key in sorted(references.keys() - files)]
+    items = [
+        Item(key, references[key], hypotheses, (categories or {}).get(key))
+        for key in sorted(references)
+        if (hypotheses := {name: files[key] for name, files in found.items() if key in files})
+    ]
+    lacking = [item.utt_id for item in items if not item.category]
+    if categories is not None and lacking:
+        raise UsageError(
+            f"the manifest has no category for {len(lacking)} of {len(items)} utterances of {reference}: "
+            f"{some(lacking)}"
+        )
+    return items, unmatched
+
+
+def common_sample_rate(items: Iterable[Item]) -> int:
+    """Return the one sample rate (Hz) of all readable files; unreadable ones are left to the scoring.
+
+    Raises:
+        UsageError: If there are several, with an example of each; or if no file can be read.
+    """
+    example: dict[int, str] = {}
+    unread = "there are none"
+    for item in items:
+        for name, file in {"the reference": item.reference, **item.hypotheses}.items():
+            try:
+                rate = soundfile.info(file).samplerate
+            except (soundfile.LibsndfileError, OSError):
+                unread = f"{name}, '{item.utt_id}' is {file}"
+                continue
+            example.setdefault(rate, f"{name}, '{item.utt_id}'")
+    if not example:
+        raise UsageError(
+            f"not one of the audio files can be read ({unread}); relative paths in a wav.scp count from where you stand"
+        )
+    if len(example) > 1:
+        rates = "; ".join(f"{rate} Hz ({where})" for rate, where in sorted(example.items()))
+        raise UsageError(f"sample rates differ: {rates}; scores need one rate: resample first")
+    return next(iter(example))
+
+
+def read_categories(manifest: str | Path) -> dict[str, str]:
+    """Read the category of each utterance from a tab-separated table with columns ``utt_id`` and ``category``.
+
+    Raises:
+        UsageError: If the file or a column is missing.
+    """
+    manifest = Path(manifest)
+    try:
+        head, *lines = manifest.read_text(encoding="utf-8").splitlines() or [""]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{manifest}: cannot be read: {error}") from None
+    columns = head.split("\t")
+    lacking = {"utt_id", "category"} - set(columns)
+    if lacking:
+        raise UsageError(f"{manifest}: no column {', '.join(sorted(lacking))} in its first line (tab-separated)")
+    key, category = columns.index("utt_id"), columns.index("category")
+    rows = [line.split("\t") for line in lines if line.strip()]
+    short = next((row for row in rows if len(row) <= max(key, category)), None)
+    if short:
+        raise UsageError(f"{manifest}: a line has {len(short)} columns, its head has {len(columns)}: {short[0]}")
+    return {row[key]: row[category] for row in rows}

@@ -1,0 +1,211 @@
+"""What is checked before ESPnet starts."""
+
+import argparse
+import logging
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from espnet2.tasks.abs_task import optim_classes, scheduler_classes
+
+from evagan_plugin.checkpoint.native import DISCRIMINATORS, check_same_config, read_weights
+from evagan_plugin.config import VocoderConfig, build_config, config_difference, config_to_dict, read_yaml
+from evagan_plugin.data.kaldi import read_scp
+from evagan_plugin.data.segments import unusable_recordings
+from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
+from evagan_plugin.espnet.task.listening import check_listening
+from evagan_plugin.utils.files import atomic_path
+
+DATA_NAMES = ("wav", "feats")
+PROBE_BYTES = 2**20
+"""What must fit into the output directory at the start."""
+
+UNSUPPORTED = {
+    "accum_grad": (1, "ESPnet's GAN trainer cannot accumulate gradients: use a smaller batch_size"),
+    "use_amp": (False, "float16 is unstable here: set vocoder_conf.training.bf16 instead"),
+    "grad_noise": (False, "ESPnet's GAN trainer has no gradient noise"),
+    "skip_discriminator_prob": (0.0, "ESPnet has it for codecs only"),
+    "train_dtype": ("float32", "use float32, with vocoder_conf.training.bf16 to save memory"),
+    "iterator_type": ("task", "the vocoder task cuts its own segments"),
+    "valid_iterator_type": (None, "the vocoder task cuts its own segments"),
+    "multiple_iterator": (False, "the vocoder task reads one wav.scp"),
+    "multi_task_dataset": (False, "the vocoder task reads one wav.scp"),
+    "collect_stats": (False, "the vocoder task needs no statistics: go on to training"),
+    "sharded_ddp": (False, "use --multiprocessing_distributed true"),
+    "use_deepspeed": (False, "use --multiprocessing_distributed true"),
+    "use_adapter": (False, "the generator has no adapters"),
+}
+"""Options of ESPnet that do not work with GANs or have no meaning here: the only value they may have, and why."""
+
+
+def check_run(args: argparse.Namespace, config: VocoderConfig) -> None:
+    """Check options, data, output directory, checkpoints and listening test of a run.
+
+    Raises:
+        EvaganError: One line that says what is wrong, where, and what to do.
+    """
+    _check_options(args, config)
+    _check_optimization(args)
+    # The first process speaks for all of an outside launcher such as torchrun.
+    if int(os.environ.get("RANK", "0")) == 0:
+        _check_output(Path(args.output_dir))
+        _check_resume(args, config)
+        _check_init_params(args, config)
+        for split in ("train", "valid"):
+            _check_data(split, getattr(args, f"{split}_data_path_and_name_and_type"), config.mel.sample_rate)
+        check_listening(args)
+
+
+def _check_options(args: argparse.Namespace, config: VocoderConfig) -> None:
+    for name, (only, reason) in UNSUPPORTED.items():
+        if getattr(args, name) != only:
+            raise UsageError(f"--{name} {getattr(args, name)} cannot be used: {reason}")
+    if config.generator.global_channels:
+        raise ConfigError(
+            f"vocoder_conf: generator.global_channels {config.generator.global_channels}: a stand-alone vocoder has no "
+            "global condition; it is for joint training with an acoustic model"
+        )
+    available = torch.cuda.device_count()
+    if args.ngpu > available:
+        raise UsageError(f"--ngpu {args.ngpu}, but PyTorch finds {available} GPU(s): choose --ngpu {available}")
+    if args.ngpu > 1 and not args.multiprocessing_distributed:
+        raise UsageError(f"--ngpu {args.ngpu} needs --multiprocessing_distributed true (one process a GPU)")
+
+
+def _check_optimization(args: argparse.Namespace) -> None:
+    """Build optimizers and schedulers on a parameter of nothing: their settings are only checked by use."""
+    for suffix in ("", "2"):
+        settings = {}
+        for option in ("optim", "scheduler"):
+            settings[option] = getattr(args, f"{option}{suffix}_conf") or {}
+            for key, value in settings[option].items():
+                if isinstance(value, str) and _is_number(value):
+                    raise ConfigError(
+                        f"{option}{suffix}_conf.{key}: YAML takes {value} for text; write {_yaml_number(value)}"
+                    )
+        scheduler = getattr(args, f"scheduler{suffix}")
+        where = f"optim{suffix}_conf"
+        try:
+            optimizer = optim_classes[getattr(args, f"optim{suffix}")](
+                [torch.nn.Parameter(torch.zeros(1))], **settings["optim"]
+            )
+            where = f"scheduler{suffix}_conf"
+            if scheduler is not None:
+                scheduler_classes[scheduler](optimizer, **settings["scheduler"])
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{where}: {error}") from error
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _yaml_number(text: str) -> str:
+    mantissa, _, exponent = text.lower().partition("e")
+    return f"{float(mantissa)}e{exponent}" if exponent else text
+
+
+def _check_output(directory: Path) -> None:
+    probe = directory / ".probe"
+    with atomic_path(probe) as temporary:
+        temporary.write_bytes(bytes(PROBE_BYTES))
+    probe.unlink()
+    for unfinished in directory.glob(".*.part.pth"):  # of a run that was killed while it wrote
+        unfinished.unlink()
+
+
+def _check_resume(args: argparse.Namespace, config: VocoderConfig) -> None:
+    checkpoint = Path(args.output_dir) / "checkpoint.pth"
+    if not args.resume or not checkpoint.exists():
+        return
+    _check_whole(checkpoint)
+    theirs = _check_same(args, config, checkpoint)
+    if theirs is None:
+        return
+    parts = ({"discriminators": config_to_dict(one)["discriminators"]} for one in (config, theirs))
+    if lines := config_difference(*parts):
+        raise ConfigError(f"{checkpoint} is of another configuration: {'; '.join(lines)}")
+    if config.weights.keys() != theirs.weights.keys() or (config.balancer is None) != (theirs.balancer is None):
+        raise ConfigError(
+            f"{checkpoint} was trained on the losses {', '.join(theirs.weights)} (balancer "
+            f"{'off' if theirs.balancer is None else 'on'}), the config has {', '.join(config.weights)} (balancer "
+            f"{'off' if config.balancer is None else 'on'})"
+        )
+
+
+def _check_init_params(args: argparse.Namespace, config: VocoderConfig) -> None:
+    loaded: set[str] = set()
+    for option in args.init_param:
+        name, _, rest = option.partition(":")
+        path, wanted = Path(name), rest.partition(":")[0]
+        if not path.is_file():
+            raise UsageError(f"--init_param: there is no file {path}")
+        _check_whole(path)
+        if not args.ignore_init_mismatch:
+            _check_same(args, config, path)
+        loaded |= {name for name in read_weights(path) if name.startswith(wanted)}
+    if args.init_param and not any(name.startswith(DISCRIMINATORS) for name in loaded):
+        logging.warning("%s has no discriminators: they start anew", " and ".join(args.init_param))
+
+
+def _check_whole(checkpoint: Path) -> None:
+    if not zipfile.is_zipfile(checkpoint):
+        raise EvaganError(f"{checkpoint} is truncated or not a checkpoint of PyTorch: restore it or move it away")
+
+
+def _check_same(args: argparse.Namespace, config: VocoderConfig, checkpoint: Path) -> VocoderConfig | None:
+    """Compare a checkpoint's config, if it lies beside it, with ours and return it."""
+    path = checkpoint.parent / "config.yaml"
+    settings = read_yaml(path) if path.is_file() else {}
+    if "vocoder_conf" not in settings:
+        return None
+    if settings.get("vocoder") != args.vocoder:
+        raise ConfigError(f"{checkpoint} is of vocoder: {settings.get('vocoder')}, the config says {args.vocoder}")
+    try:
+        theirs = build_config(settings["vocoder_conf"])
+    except ConfigError as error:
+        raise ConfigError(f"{path}: vocoder_conf: {error}") from None
+    check_same_config(config, theirs, checkpoint)
+    return theirs
+
+
+def _check_data(split: str, sources: list, sample_rate: int) -> None:
+    option = f"--{split}_data_path_and_name_and_type"
+    paths: dict[str, str] = {}
+    kinds: dict[str, str] = {}
+    for source in sources:
+        if isinstance(source, str) or len(source) != 3:
+            raise UsageError(f"{option}: '{source}' is not PATH,NAME,TYPE such as dump/wav.scp,wav,sound")
+        path, name, kind = source
+        if name not in DATA_NAMES:
+            raise UsageError(f"{option}: the vocoder task has no data '{name}': {nearest(name, DATA_NAMES)}")
+        if name in paths:
+            raise UsageError(f"{option}: '{name}' is given twice, {paths[name]} and {path}")
+        paths[name], kinds[name] = path, kind
+    if "wav" not in paths:
+        raise UsageError(f"{option}: no audio; give DIR/wav.scp,wav,sound")
+    recordings = read_scp(paths["wav"])
+    if kinds["wav"] == "sound":
+        _check_recordings(paths["wav"], recordings, sample_rate)
+    if "feats" in paths:
+        lacking = recordings.keys() - read_scp(paths["feats"]).keys()
+        if lacking:
+            raise UsageError(
+                f"{paths['feats']}: {len(lacking)} utterance(s) of wav.scp have no features: {some(lacking)}"
+            )
+
+
+def _check_recordings(scp: str, recordings: Mapping[str, str], sample_rate: int) -> None:
+    """Read the header of every file; what is inside is checked when it is read."""
+    problems = unusable_recordings(recordings, f"check {scp}", sample_rate)
+    if problems:
+        raise UsageError(
+            f"{scp}: {len(problems)} of {len(recordings)} recordings cannot be used: {some(problems)}; "
+            f"make a clean directory with `evagan format DIR OUT --sample-rate {sample_rate}`"
+        )

@@ -1,0 +1,170 @@
+"""ESPnet's GAN trainer, with files that are never half written and with something to hear at each validation."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from espnet2.schedulers.abs_scheduler import AbsScheduler
+from espnet2.torch_utils.device_funcs import to_device
+from espnet2.train.distributed_utils import DistributedOption
+from espnet2.train.gan_trainer import GANTrainer, GANTrainerOptions
+from espnet2.train.reporter import Reporter, SubReporter, to_reported_value
+from torch.utils.data import DataLoader
+
+from evagan_plugin.espnet.task.listening import ListeningLoop
+from evagan_plugin.evaluation.cost import PEAK_RSS, peak_rss
+from evagan_plugin.evaluation.spectrograms import mel_figure
+from evagan_plugin.utils.device import DEVICE_NOTE, describe_device
+from evagan_plugin.utils.files import atomic_path, write_text
+
+
+@dataclass
+class VocoderTrainerOptions(GANTrainerOptions):
+    """Options of :class:`VocoderTrainer`."""
+
+    listening: ListeningLoop | None
+
+
+class VocoderTrainer(GANTrainer):
+    """``GANTrainer`` whose resumption mends what a kill left out, and whose attention plots are audio and mels."""
+
+    @classmethod
+    def build_options(cls, args: argparse.Namespace) -> VocoderTrainerOptions:
+        """Return the trainer's options."""
+        loop = ListeningLoop(args.listen_test, args.listen_every, args.output_dir) if args.listen_test else None
+        return VocoderTrainerOptions(**vars(super().build_options(args)), listening=loop)
+
+    @classmethod
+    def train_one_epoch(
+        cls,
+        model: torch.nn.Module,
+        iterator: DataLoader,
+        optimizers: Sequence[torch.optim.Optimizer],
+        schedulers: Sequence[AbsScheduler | None],
+        scaler: None,
+        reporter: SubReporter,
+        summary_writer,
+        options: VocoderTrainerOptions,
+        distributed_option: DistributedOption,
+    ) -> bool:
+        """Train for an epoch, as ``GANTrainer``; note memory, device and the steps taken (for the listening test)."""
+        all_steps_are_invalid = super().train_one_epoch(
+            model=model,
+            iterator=iterator,
+            optimizers=optimizers,
+            schedulers=schedulers,
+            scaler=scaler,
+            reporter=reporter,
+            summary_writer=summary_writer,
+            options=options,
+            distributed_option=distributed_option,
+        )
+        # One value for all steps: to register it would count as a step.
+        reporter.stats[PEAK_RSS] = [to_reported_value(peak_rss() / 2**30)] * reporter.count
+        if not distributed_option.distributed or distributed_option.dist_rank == 0:
+            device = "cuda" if options.ngpu > 0 else "cpu"
+            write_text(Path(options.output_dir) / DEVICE_NOTE, describe_device(device) + "\n")
+        if options.listening is not None:
+            options.listening.steps = reporter.get_total_count()
+        return all_steps_are_invalid
+
+    @classmethod
+    def validate_one_epoch(
+        cls,
+        model: torch.nn.Module,
+        iterator: DataLoader,
+        reporter: SubReporter,
+        options: VocoderTrainerOptions,
+        distributed_option: DistributedOption,
+    ) -> None:
+        """Validate, as ``GANTrainer``; then let people hear the model, on the first process."""
+        super().validate_one_epoch(
+            model=model, iterator=iterator, reporter=reporter, options=options, distributed_option=distributed_option
+        )
+        first = not distributed_option.distributed or distributed_option.dist_rank == 0
+        if options.listening is not None and first:
+            own = getattr(model, "module", model)  # without what distributes it
+            device = "cuda" if options.ngpu > 0 else "cpu"
+            options.listening.after_epoch(own, iterator.dataset, reporter.get_epoch(), device)
+
+    @staticmethod
+    def resume(
+        checkpoint: str | Path,
+        model: torch.nn.Module,
+        reporter: Reporter,
+        optimizers: Sequence[torch.optim.Optimizer],
+        schedulers: Sequence[AbsScheduler | None],
+        scaler: None,
+        ngpu: int = 0,
+        strict: bool = True,
+    ) -> None:
+        """Load a checkpoint, as ``Trainer.resume``."""
+        GANTrainer.resume(checkpoint, model, reporter, optimizers, schedulers, scaler, ngpu, strict)
+        # A kill between ESPnet's two writes at the end of an epoch leaves the second out; averaging would miss it.
+        snapshot = Path(checkpoint).parent / f"{reporter.get_epoch()}epoch.pth"
+        first = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+        if first and not snapshot.exists():
+            torch.save(model.state_dict(), snapshot)
+
+    @classmethod
+    @torch.no_grad()
+    def plot_attention(
+        cls,
+        model: torch.nn.Module,
+        output_dir: Path | None,
+        summary_writer,
+        iterator,
+        reporter: SubReporter,
+        options,
+    ) -> None:
+        """Write validation utterances to TensorBoard: generated audio, and its mel beside the reference's.
+
+        ESPnet calls this after each validation, on one process, for ``num_att_plot`` utterances.
+        """
+        if summary_writer is None:
+            return
+        model.eval()
+        epoch = reporter.get_epoch()
+        sample_rate = model.gan.config.mel.sample_rate
+        for (utterance,), batch in iterator:
+            batch = to_device(batch, "cuda" if options.ngpu > 0 else "cpu")
+            waves = {"reference": batch["wav"][0], "generated": model.synthesize(**batch)[0]}
+            waves = {name: wav.cpu() for name, wav in waves.items()}
+            for name, wav in waves.items():
+                if name == "generated" or epoch == 1:
+                    summary_writer.add_audio(f"{utterance}/{name}", wav, epoch, sample_rate)
+            figure = mel_figure({utterance: {name: wav.numpy() for name, wav in waves.items()}}, sample_rate)
+            summary_writer.add_figure(f"{utterance}/mel", figure, epoch)
+            reporter.next()
+
+
+@contextmanager
+def whole_checkpoints() -> Iterator[None]:
+    """Make ``torch.save`` replace a file only when the new one is complete.
+
+    ESPnet writes ``checkpoint.pth`` over the former one: a kill or a full disk in the middle would lose both.
+
+    Raises:
+        EvaganError: If a file cannot be written.
+    """
+    save = torch.save
+
+    def save_whole(values: object, f: object, *args: object, **options: object) -> None:
+        if not isinstance(f, str | Path):
+            save(values, f, *args, **options)
+            return
+        with atomic_path(f) as temporary:
+            try:
+                save(values, temporary, *args, **options)
+            except RuntimeError as error:
+                # Torch's own writer raises this for what the system reports as a full disk or a limit.
+                raise OSError(f"not all of it fits: {str(error).splitlines()[0]}") from error
+
+    torch.save = save_whole
+    try:
+        yield
+    finally:
+        torch.save = save

@@ -1,0 +1,125 @@
+"""Features that an acoustic model made, turned into what a vocoder can be fine-tuned on."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
+
+from evagan_plugin.audio.mel import MelConfig
+from evagan_plugin.checkpoint.native import load_config_of
+from evagan_plugin.config import read_yaml
+from evagan_plugin.data.kaldi import read_scp, write_table
+from evagan_plugin.errors import ConfigError, EvaganError, UsageError
+from evagan_plugin.espnet.tts.vocoder import convert_mels, mel_of
+from evagan_plugin.utils.files import atomic_path
+from evagan_plugin.utils.progress import track
+
+TOLERANCE_FRAMES = 4
+"""Frames by which features may be shorter or longer than their audio: acoustic models round to their frames a step."""
+
+
+def convert_features(
+    acoustic_config: str | Path, vocoder: str | Path, feats_scp: str | Path, wav_scp: str | Path, out_dir: str | Path
+) -> int:
+    """Write features as the vocoder's log-mels, each cut or filled up to its recording's number of frames.
+
+    Args:
+        acoustic_config: ``config.yaml`` of the acoustic model, which says what its features are.
+        vocoder: Checkpoint of the vocoder, with its config beside it.
+        feats_scp: De-normalised features (F, n_mels), one ``.npy`` an utterance, as ``tts_inference`` writes them.
+        wav_scp: The recordings; utterances without features are left out.
+        out_dir: Where ``feats.scp``, ``wav.scp`` and the features go.
+
+    Returns:
+        int: Number of utterances.
+
+    Raises:
+        ConfigError: If the features do not fit the vocoder.
+        EvaganError: If a file cannot be read, or features and recording do not belong together.
+    """
+    source = _acoustic_mel(acoustic_config)
+    target = load_config_of(vocoder).mel
+    conversion = convert_mels(source, target, vocoder)
+    feats, recordings = read_scp(feats_scp), read_scp(wav_scp)
+    out_dir = Path(out_dir)
+    written, kept = {}, {}
+    for utterance in track(sorted(feats.keys() & recordings.keys()), "features"):
+        mel = _load(feats[utterance], utterance, target.n_mels)
+        frames = -(-_samples(recordings[utterance], target.sample_rate) // target.hop_length)
+        aligned = align(conversion(torch.from_numpy(mel.T)).numpy().T, frames, utterance)
+        path = out_dir / "data" / f"{utterance}.npy"
+        with atomic_path(path) as temporary:
+            np.save(temporary, aligned)
+        written[utterance], kept[utterance] = path, recordings[utterance]
+    if not written:
+        raise UsageError(f"{feats_scp} and {wav_scp} have no utterance in common")
+    write_table(out_dir / "wav.scp", kept)
+    write_table(out_dir / "feats.scp", written)
+    return len(written)
+
+
+def align(mel: np.ndarray, frames: int, utterance: str = "") -> np.ndarray:
+    """Cut features (F, n_mels) to a number of frames, or repeat the last one up to it.
+
+    Raises:
+        UsageError: If the difference is more than rounding explains.
+    """
+    if abs(len(mel) - frames) > TOLERANCE_FRAMES:
+        raise UsageError(
+            f"utterance '{utterance}' has {len(mel)} frames of features for {frames} of audio: features of another "
+            "recording, or made without teacher forcing"
+        )
+    return np.pad(mel[:frames], ((0, max(frames - len(mel), 0)), (0, 0)), mode="edge")
+
+
+def check_features(acoustic_config: str | Path, vocoder: str | Path) -> None:
+    """Check that an acoustic model's features can be turned into a vocoder's mels.
+
+    Args:
+        acoustic_config: Config of the acoustic model, of its training or its experiment.
+        vocoder: Checkpoint with its config beside it, or the training config of a vocoder to be (``.yaml``).
+
+    Raises:
+        ConfigError: If they cannot: every field that differs, with both values.
+    """
+    config = vocoder if Path(vocoder).suffix in (".yaml", ".yml") else None
+    convert_mels(_acoustic_mel(acoustic_config), load_config_of(vocoder, config).mel, vocoder)
+
+
+def _acoustic_mel(config: str | Path) -> MelConfig:
+    settings = read_yaml(config)
+    kind = settings.get("feats_extract", "fbank")  # ESPnet's default
+    if kind != "fbank":
+        raise ConfigError(f"{config}: feats_extract is {kind}, not fbank: no log-mels")
+    try:
+        extractor = LogMelFbank(**settings.get("feats_extract_conf") or {})
+    except TypeError as error:
+        raise ConfigError(f"{config}: feats_extract_conf: {error}") from None
+    return mel_of(extractor)
+
+
+def _load(path: str, utterance: str, n_mels: int) -> np.ndarray:
+    try:
+        mel = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise EvaganError(f"{path}: not readable as features: {getattr(error, 'strerror', None) or error}") from error
+    if mel.ndim != 2 or mel.shape[1] != n_mels:
+        swapped = ": frames and bands are swapped" if mel.ndim == 2 and mel.shape[0] == n_mels else ""
+        raise UsageError(
+            f"{path}: features of '{utterance}' have shape {mel.shape}, (frames, {n_mels}) is expected{swapped}"
+        )
+    if not np.isfinite(mel).all():
+        raise EvaganError(f"{path}: features of '{utterance}' have values that are not finite")
+    return mel.astype(np.float32)
+
+
+def _samples(path: str, sample_rate: int) -> int:
+    try:
+        info = soundfile.info(path)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise EvaganError(f"{path}: not readable as audio: {error}") from error
+    if info.samplerate != sample_rate:
+        raise UsageError(f"{path} has {info.samplerate} Hz, the vocoder {sample_rate} Hz")
+    return info.frames

@@ -1,0 +1,1 @@
+"""What a vocoder is worth: objective metrics, costs, spectrograms, reports."""

@@ -1,0 +1,1 @@
+"""One file a family of objective metrics; ``catalogue`` names them all."""

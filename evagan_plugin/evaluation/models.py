@@ -1,0 +1,113 @@
+"""The models behind compared systems: what they weigh, and how fast they are side by side."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evagan_plugin.benchmark.speed import measure, prepare
+from evagan_plugin.errors import EvaganError, UsageError, nearest
+from evagan_plugin.evaluation.cost import gflops_per_second
+from evagan_plugin.inference.external import EXTERNAL, open_external
+from evagan_plugin.inference.vocoder import EVAGANVocoder, Vocoder
+from evagan_plugin.utils.device import describe_device
+
+SECONDS = 2.0
+"""Audio that one timed synthesis makes."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model needs to turn mels into audio."""
+
+    model: str
+    """Where it was opened from."""
+    sample_rate: int
+    """Hz, of what it makes."""
+    parameters: int
+    """Of the generator, weight normalisation folded in."""
+    gflops_per_second: float
+    """Floating-point operations (1e9) of convolutions and linear layers for a second of audio."""
+    real_time_factor: float
+    """Seconds of computing for a second of audio."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the models of all systems cost, measured side by side in one run."""
+
+    device: str
+    """In words."""
+    rounds: int
+    """Timed syntheses of each model, interleaved, of :data:`SECONDS` each."""
+    by_system: dict[str, Cost]
+
+    @property
+    def method(self) -> str:
+        """How the real-time factors were measured."""
+        return (
+            "Real-time factor: seconds of computing for a second of audio, mel to waveform, one utterance at a time, "
+            f"float32, on {self.device}; median of {self.rounds} rounds of {SECONDS:g} s, all models in turn."
+        )
+
+
+def parse_models(arguments: Sequence[str]) -> dict[str, str]:
+    """Read ``NAME=MODEL`` arguments.
+
+    Raises:
+        UsageError: If one has no name or no model, or a name comes twice.
+    """
+    models: dict[str, str] = {}
+    for argument in arguments:
+        name, _, model = argument.partition("=")
+        if not name or not model:
+            raise UsageError(f"--model {argument}: NAME=PATH, NAME=bigvgan:PATH or NAME=vocos:PATH is expected")
+        if name in models:
+            raise UsageError(f"--model {argument}: '{name}' has a model already, {models[name]}")
+        models[name] = model
+    return models
+
+
+def open_models(models: Mapping[str, str], systems: Mapping[str, object], device: str) -> dict[str, Vocoder]:
+    """Open the models of systems, by system.
+
+    Raises:
+        UsageError: If a model is of no system, or there is no such file.
+        EvaganError: If a model cannot be opened.
+    """
+    for name in models:
+        if name not in systems:
+            raise UsageError(f"--model {name}={models[name]}: no system is called '{name}': {nearest(name, systems)}")
+    opened = {}
+    for name, model in models.items():
+        load = open_external if model.partition(":")[0] in EXTERNAL else EVAGANVocoder.load
+        try:
+            opened[name] = load(model, device=device)
+        except EvaganError as error:
+            raise type(error)(f"--model {name}={model}: {error}") from None
+    return opened
+
+
+def measure_costs(vocoders: Mapping[str, Vocoder], models: Mapping[str, str], device: str, rounds: int) -> Costs:
+    """Measure opened models side by side, synthesis by synthesis in turn.
+
+    Args:
+        vocoders: The models by system, on ``device``.
+        models: Where each was opened from.
+        device: As torch calls it.
+        rounds: Timed syntheses of each.
+    """
+    prepared = {name: prepare(vocoder.generator, vocoder.mel, SECONDS, device) for name, vocoder in vocoders.items()}
+    # What comes out is counted, not what goes in: with centred frames it is a hop less.
+    seconds = {name: prepared[name]().shape[-1] / vocoder.sample_rate for name, vocoder in vocoders.items()}
+    times = measure(prepared, rounds)
+    costs = {
+        name: Cost(
+            model=models[name],
+            sample_rate=vocoder.sample_rate,
+            parameters=sum(tensor.numel() for tensor in vocoder.generator.parameters()),
+            gflops_per_second=gflops_per_second(vocoder.generator, vocoder.mel),
+            real_time_factor=statistics.median(times[name]) / seconds[name],
+        )
+        for name, vocoder in vocoders.items()
+    }
+    return Costs(describe_device(device), rounds, costs)

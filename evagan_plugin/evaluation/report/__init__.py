@@ -1,0 +1,1 @@
+"""Scores and comparisons as tables, LaTeX, JSON and one page to hear and see."""

@@ -1,0 +1,81 @@
+"""The report as one HTML file that needs nothing beside it: tables, charts, spectrograms, audio."""
+
+import base64
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evagan_plugin.audio.io import save_audio
+from evagan_plugin.data.systems import REFERENCE
+from evagan_plugin.errors import require
+from evagan_plugin.evaluation.report.pictures import category_charts, spectrograms
+from evagan_plugin.evaluation.report.scores import COMPARISON_NOTE, comparable, headline, remarks
+from evagan_plugin.evaluation.report.tables import comparison_table, number, systems_table
+from evagan_plugin.evaluation.report.worst import LONGEST_SECONDS, Utterance, worst_utterances
+from evagan_plugin.evaluation.utterance import GROUND_TRUTH
+from evagan_plugin.utils.progress import track
+
+if TYPE_CHECKING:
+    from evagan_plugin.evaluation.report.compare import Comparison
+
+PAGES = files("evagan_plugin.evaluation.report") / "pages"
+LISTENING_PAGES = files("evagan_plugin.listening.web") / "pages"
+"""Player and colours are those of the listening tests."""
+
+
+def render_page(comparison: "Comparison") -> str:
+    """Return the whole page; the audio of the worst utterances is read, cut and embedded as FLAC (16 bit).
+
+    Raises:
+        EvaganError: If an audio file has become unreadable, or jinja2 or matplotlib is missing.
+    """
+    jinja2 = require("jinja2", "score")
+    scores, ranking = comparison.scores, comparison.ranking
+    worst = worst_utterances(scores, comparison.items, ranking)
+    systems = [system for system in scores.systems if system != GROUND_TRUTH]
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    template = environment.from_string((PAGES / "report.html").read_text(encoding="utf-8"))
+    return template.render(
+        headline=headline(scores).replace("`", ""),
+        comparison=comparison,
+        scores=scores,
+        ranking=ranking,
+        style=_source(LISTENING_PAGES / "style.css", PAGES / "report.css"),
+        script=_source(LISTENING_PAGES / "player.js", PAGES / "report.js"),
+        charts=list(category_charts(scores)) if scores.categories else [],
+        category_tables={category: systems_table(scores, category) for category in scores.categories},
+        differences=comparison_table(scores) if comparable(scores) else None,
+        comparison_note=COMPARISON_NOTE,
+        remarks=remarks(scores),
+        sounds=[REFERENCE, *systems],
+        utterances=[_card(utterance, scores.sample_rate) for utterance in track(worst, "report")],
+        longest_seconds=LONGEST_SECONDS,
+    )
+
+
+def _card(utterance: Utterance, sample_rate: int) -> dict[str, Any]:
+    """Return what the page shows of an utterance."""
+    return {
+        "utterance": utterance,
+        "seconds": next(iter(utterance.waves.values())).size / sample_rate,
+        "values": {system: number(value) for system, value in utterance.values.items()},
+        "audio": {name: _flac(wav, sample_rate) for name, wav in utterance.waves.items()},
+        "pictures": spectrograms(utterance, sample_rate),
+    }
+
+
+def _flac(wav: np.ndarray, sample_rate: int) -> str:
+    """Return samples ``(T,)`` as a ``data:`` URI: FLAC, 16 bit, levels as they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "audio.flac"
+        save_audio(path, wav, sample_rate)
+        return f"data:audio/flac;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+
+def _source(*paths: Any) -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)

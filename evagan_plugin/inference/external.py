@@ -1,0 +1,127 @@
+"""Other vocoders beside ours: BigVGAN and Vocos from their own packages, opened from local files."""
+
+import contextlib
+import io
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from evagan_plugin.checkpoint.formats import hifigan
+from evagan_plugin.checkpoint.formats.fields import take
+from evagan_plugin.checkpoint.native import fill, folded, read_weights
+from evagan_plugin.config import MelConfig, read_yaml
+from evagan_plugin.errors import ConfigError, UsageError, nearest, require
+from evagan_plugin.inference.vocoder import Vocoder
+
+VOCOS_CLASSES = {
+    "feature_extractor": "vocos.feature_extractors.MelSpectrogramFeatures",
+    "backbone": "vocos.models.VocosBackbone",
+    "head": "vocos.heads.ISTFTHead",
+}
+"""What a config of Vocos may name: it is a recipe for calling anything, so nothing else is called."""
+
+
+def open_external(
+    spec: str,
+    config: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Vocoder:
+    """Open another project's vocoder.
+
+    Args:
+        spec: ``bigvgan:PATH`` or ``vocos:PATH``; PATH is the weights, or a directory with them under their published
+            name (``bigvgan_generator.pt``, ``pytorch_model.bin``).
+        config: Its config, where it does not lie beside the weights (``config.json``, ``config.yaml``).
+        device: Where to compute.
+        dtype: Floating-point type to compute in.
+
+    Raises:
+        UsageError: If the kind is unknown or there is no such file.
+        EvaganError: If the package is not installed, or weights and config do not fit.
+    """
+    kind, _, path = spec.partition(":")
+    if kind not in EXTERNAL or not path:
+        raise UsageError(f"'{spec}' is not KIND:PATH with a known kind: {nearest(kind, EXTERNAL)}")
+    weights_name, config_name, build = EXTERNAL[kind]
+    weights = Path(path) / weights_name if Path(path).is_dir() else Path(path)
+    config = weights.with_name(config_name) if config is None else Path(config)
+    for file in (weights, config):
+        if not file.is_file():
+            raise UsageError(f"{kind}: there is no file {file}")
+    settings = read_yaml(config)  # JSON is YAML
+    try:
+        mel, model = build(settings)
+    except ConfigError as error:
+        raise ConfigError(f"{config}: {error}") from None
+    except (AttributeError, KeyError, NotImplementedError, TypeError, ValueError) as error:
+        raise ConfigError(f"{config}: {kind} cannot be built: {' '.join(str(error).split())}") from error
+    fill(model, folded(read_weights(weights)), weights)
+    generator = _VocosGenerator(model) if kind == "vocos" else model
+    if kind == "vocos" and dtype == torch.bfloat16:
+        raise UsageError("vocos cannot compute in bfloat16: its inverse Fourier transform has none")
+    return Vocoder(mel, generator, device, dtype)
+
+
+class _VocosGenerator(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.head = model.backbone, model.head
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Map log-mels (B, n_mels, F) to (B, 1, F * hop), or (F - 1) * hop where frames are centred."""
+        return self.head(self.backbone(mel)).unsqueeze(1)
+
+
+def _build_bigvgan(settings: Mapping[str, Any]) -> tuple[MelConfig, nn.Module]:
+    bigvgan = require("bigvgan", "bigvgan")
+    mel = MelConfig(**hifigan.mel_settings(settings))
+    factor = math.prod(take(settings, "upsample_rates", "config"))
+    if factor != mel.hop_length:
+        raise ConfigError(f"upsample_rates give {factor} samples a frame, hop_size is {mel.hop_length}")
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):  # it prints, and uses the old weight_norm
+        warnings.simplefilter("ignore", FutureWarning)
+        model = bigvgan.BigVGAN(bigvgan.AttrDict(settings))
+        model.remove_weight_norm()
+    return mel, model
+
+
+def _build_vocos(settings: Mapping[str, Any]) -> tuple[MelConfig, nn.Module]:
+    vocos = require("vocos.pretrained", "vocos")
+    parts = {}
+    for name, only in VOCOS_CLASSES.items():
+        part = take(settings, name, "config")
+        if take(part, "class_path", name) != only:
+            raise ConfigError(f"{name}.class_path is {part['class_path']!r}: only {only!r} can be opened")
+        parts[name] = vocos.instantiate_class((), part)
+    audio = {"sample_rate": 24000, "n_fft": 1024, "hop_length": 256, "n_mels": 100, "padding": "center"}
+    audio |= settings["feature_extractor"].get("init_args", {})
+    mel = MelConfig(
+        sample_rate=audio["sample_rate"],
+        n_fft=audio["n_fft"],
+        hop_length=audio["hop_length"],
+        win_length=audio["n_fft"],
+        n_mels=audio["n_mels"],
+        center=audio["padding"] == "center",
+        scale="htk",
+        filter_norm="none",
+        power_add=0.0,
+        floor=1e-7,
+    )
+    return mel, vocos.Vocos(**parts)
+
+
+Build = Callable[[Mapping[str, Any]], tuple[MelConfig, nn.Module]]
+EXTERNAL: dict[str, tuple[str, str, Build]] = {
+    "bigvgan": ("bigvgan_generator.pt", "config.json", _build_bigvgan),
+    "vocos": ("pytorch_model.bin", "config.yaml", _build_vocos),
+}
+"""By kind: the published name of its weights, that of its config, and what builds mel and model."""

@@ -1,0 +1,211 @@
+"""EVA-GAN for users: log-mels or waveforms in, waveforms out."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from huggingface_hub import ModelCard, ModelHubMixin
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from evagan_plugin.audio.io import resample
+from evagan_plugin.audio.mel import MelSpectrogram, check_mel
+from evagan_plugin.checkpoint.hub import ModelFacts, download, model_card
+from evagan_plugin.checkpoint.native import load_config_of, load_generator, save_checkpoint
+from evagan_plugin.config import MelConfig, VocoderConfig
+from evagan_plugin.errors import UsageError
+from evagan_plugin.model.generator import EVAGANGenerator
+from evagan_plugin.utils.device import checked_device
+
+
+class Vocoder:
+    """A generator made ready for inference, with the mel front end that it was trained on.
+
+    Everything runs under ``torch.inference_mode``; what comes out is an ordinary tensor, which may be changed in place.
+
+    Args:
+        mel: What the generator hears.
+        generator: Maps log-mels (B, n_mels, F) to waveforms (B, 1, F * hop); it is put into evaluation mode.
+        device: Where to compute, e.g. ``"cpu"`` or ``"cuda"``.
+        dtype: Floating-point type of weights and computation.
+    """
+
+    def __init__(
+        self,
+        mel: MelConfig,
+        generator: nn.Module,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.mel = mel
+        """What the mels that go in must be."""
+        self.device, self.dtype = checked_device(device), dtype
+        self.generator = generator.eval().to(self.device, dtype)
+        self.mel_spectrogram = MelSpectrogram(mel).to(self.device)
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second (Hz) of what comes out."""
+        return self.mel.sample_rate
+
+    def synthesize(self, mel: Tensor | np.ndarray) -> Tensor:
+        """Turn log-mels into waveforms.
+
+        Args:
+            mel: (n_mels, F) or (B, n_mels, F), as :attr:`mel` defines it.
+
+        Returns:
+            Tensor: Waveforms in [-1, 1], float32 on the CPU, (F * hop,) or (B, F * hop).
+
+        Raises:
+            UsageError: If the shape is wrong (bands, orientation, no frames) or values are not finite.
+        """
+        mel = torch.as_tensor(mel)
+        check_mel(mel, self.mel)
+        batch = mel if mel.dim() == 3 else mel.unsqueeze(0)
+        with torch.inference_mode():
+            wav = self.generator(batch.to(self.device, self.dtype)).squeeze(1).float().cpu()
+        return (wav if mel.dim() == 3 else wav.squeeze(0)).clone()
+
+    def resynthesize(self, wav: Tensor | np.ndarray, sample_rate: int) -> Tensor:
+        """Copy synthesis: waveform to mel to waveform.
+
+        Args:
+            wav: (T,) or (B, T) in [-1, 1].
+            sample_rate: Samples a second of ``wav``; another rate than the vocoder's is resampled.
+
+        Returns:
+            Tensor: Waveforms at :attr:`sample_rate`, exactly as long as the (resampled) input.
+
+        Raises:
+            UsageError: If there is no sample or a value is not finite.
+        """
+        wav = torch.as_tensor(wav, dtype=torch.float32)
+        if wav.dim() not in (1, 2) or not wav.shape[-1]:
+            raise UsageError(f"waveforms of shape (T,) or (batch, T) are expected, not {tuple(wav.shape)}")
+        if wav.dim() == 2 and wav.shape[0] > 64 * wav.shape[1]:
+            raise UsageError(f"a waveform of shape {tuple(wav.shape)} looks like (T, channels): pass one channel (T,)")
+        if not torch.isfinite(wav).all():
+            raise UsageError("the waveform has values that are not finite (NaN or infinity)")
+        wav = resample(wav, sample_rate, self.sample_rate)
+        length, hop = wav.shape[-1], self.mel.hop_length
+        # To whole frames, and to enough of them for the reflection at the ends of the first transform.
+        padded = max(-(-length // hop) * hop, self.mel.n_fft)
+        with torch.inference_mode():
+            mel = self.mel_spectrogram(F.pad(wav, (0, padded - length)).to(self.device).view(-1, 1, padded))
+        out = self.synthesize(mel)[..., :length]
+        return out if wav.dim() == 2 else out.squeeze(0)
+
+
+class EVAGANVocoder(
+    Vocoder,
+    ModelHubMixin,
+    library_name="evagan-plugin",
+    pipeline_tag="audio-to-audio",
+    tags=["vocoder", "neural-vocoder", "eva-gan"],
+    paper_url="https://arxiv.org/abs/2402.00892",
+):
+    """EVA-GAN, or anything that its generator's config describes.
+
+    Args:
+        config: The whole vocoder.
+        generator: Its generator; it is changed in place (evaluation mode, weight norm folded in).
+        device: Where to compute, e.g. ``"cpu"`` or ``"cuda"``.
+        dtype: Floating-point type of weights and computation.
+    """
+
+    def __init__(
+        self,
+        config: VocoderConfig,
+        generator: EVAGANGenerator,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__(config.mel, generator.remove_weight_norm(), device, dtype)
+        self.config = config
+        # The mixin would write it a second time, as config.json.
+        self._hub_mixin_config = None
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        config: str | Path | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> "EVAGANVocoder":
+        """Open a checkpoint.
+
+        Args:
+            path: Directory with ``config.yaml`` and ``model.safetensors``, a ``.safetensors`` file, or a training
+                checkpoint (``.pth``) of ESPnet or Coqui TTS with its config beside it.
+            config: Config file, where it does not lie beside the weights.
+            device: Where to compute.
+            dtype: Floating-point type to compute in.
+
+        Raises:
+            EvaganError: If there is no checkpoint, it is damaged, or weights and config do not fit.
+        """
+        return cls(*load_generator(path, config), device=device, dtype=dtype)
+
+    @classmethod
+    def untrained(
+        cls,
+        path: str | Path,
+        config: str | Path | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        seed: int = 0,
+    ) -> "EVAGANVocoder":
+        """Build the vocoder of a checkpoint's config with random weights: what training started from, in kind."""
+        settings = load_config_of(path, config)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return cls(settings, EVAGANGenerator.from_config(settings), device, dtype)
+
+    def save(self, directory: str | Path) -> None:
+        """Write the checkpoint as a directory with ``config.yaml`` and ``model.safetensors``."""
+        save_checkpoint(directory, self.config, self.generator)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model_id: str | Path,
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> "EVAGANVocoder":
+        """Open a directory that :meth:`save_pretrained` wrote, or a model of the Hugging Face Hub.
+
+        Args:
+            model_id: Directory, or ``USER/NAME`` on the Hub.
+            revision: Branch, tag or commit on the Hub.
+            cache_dir: Where downloads are kept.
+            force_download: Download again what is there.
+            local_files_only: Use what has been downloaded before, without the network.
+            token: Access token of the Hub; the one of ``hf auth login`` when None.
+            device: Where to compute.
+            dtype: Floating-point type to compute in.
+
+        Raises:
+            EvaganError: If there is neither such a directory nor such a model, or it cannot be opened.
+        """
+        options = {"cache_dir": cache_dir, "force_download": force_download, "local_files_only": local_files_only}
+        path = model_id if Path(model_id).exists() else download(str(model_id), revision, token, **options)
+        return cls.load(path, device=device, dtype=dtype)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        self.save(save_directory)
+
+    def generate_model_card(self, facts: ModelFacts | None = None) -> ModelCard:
+        """Return the README of the model: mel contract, sizes, and the facts that only its maker knows.
+
+        ``save_pretrained`` and ``push_to_hub`` take the facts as ``model_card_kwargs={"facts": ModelFacts(...)}``.
+        """
+        info = self._hub_mixin_info
+        return model_card(self.config, self.generator, info.model_card_data, facts or ModelFacts())

@@ -1,0 +1,177 @@
+"""What a listening test is: systems, items, their audio and the rules, kept in ``test.yaml`` of its folder."""
+
+import dataclasses
+import secrets
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from evagan_plugin.errors import UsageError
+from evagan_plugin.listening.design.protocols import Protocol, get_protocol
+from evagan_plugin.utils.files import write_text
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+AudioId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+"""Name of an audio file without suffix: random, so that nothing about its origin can be read from it."""
+TEST_FILE = "test.yaml"
+LANGUAGES = ("en", "zh", "ja")
+ARTIFACT_LABELS = ("buzz", "click", "hoarse", "muffled", "pitch", "gap", "other")
+"""What a rater can report: buzz, click, hoarse voice, muffled highs, pitch slip, spectral gap, anything else."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class System:
+    """One source of samples."""
+
+    name: str
+    role: Literal["system", "reference", "anchor"] = "system"
+    """``reference`` is the hidden reference, ``anchor`` the low-passed one: both are reported apart."""
+    source: str = ""
+    """Folder or wav.scp that the samples came from."""
+    step: int | None = None
+    """Training step of the checkpoint that made the samples."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Item:
+    """One passage, heard in the version of every system."""
+
+    id: str
+    """Utterance id."""
+    category: str
+    start: float
+    """Where the passage begins in the utterance (seconds)."""
+    seconds: PositiveFloat
+    whole_seconds: PositiveFloat
+    """Length of the whole utterance."""
+    lowered_db: float
+    """All samples of the item were lowered by this much, so that none clips."""
+    reference: AudioId
+    """The open reference; the hidden one is another file with another name."""
+    audio: dict[str, AudioId]
+    """Sample of each system, by system name."""
+    training: bool = False
+    """Heard only in training; never analysed."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Check:
+    """A sample with beeps in it, which tell a rater who listens what to answer."""
+
+    item: str
+    audio: AudioId
+    beeps: PositiveInt
+
+
+@dataclass(frozen=True, config=STRICT)
+class TestDesign:
+    """The whole of ``test.yaml``."""
+
+    __test__ = False  # The name is a listening test's, not pytest's.
+
+    id: str
+    title: str
+    protocol: str
+    language: Literal["en", "zh", "ja"]
+    """Language of the page where the rater's browser asks for none that there is."""
+    created: str
+    """Date and time, ISO 8601, UTC."""
+    seed: int
+    sample_rate: PositiveInt
+    """Rate of all audio of the test (Hz)."""
+    half_points: bool
+    """Whether scores such as 3.5 can be given."""
+    items_per_rater: PositiveInt
+    checks_per_rater: Annotated[int, Field(ge=0)]
+    max_seconds: PositiveFloat
+    loudness: float | None
+    """Integrated loudness of every sample (LUFS, ITU-R BS.1770); levels were left alone when null."""
+    consent: str | None
+    """Text that replaces the page's consent text."""
+    systems: tuple[System, ...]
+    items: tuple[Item, ...]
+    checks: tuple[Check, ...] = ()
+
+    def __post_init__(self) -> None:
+        get_protocol(self.protocol)
+        names = [system.name for system in self.systems]
+        if len(set(names)) != len(names):
+            raise ValueError(f"systems: two have the same name: {', '.join(sorted(names))}")
+        for item in self.items:
+            if set(item.audio) != set(names):
+                raise ValueError(
+                    f"items: '{item.id}' has audio of {sorted(item.audio)}, the systems are {sorted(names)}"
+                )
+
+    @property
+    def rules(self) -> Protocol:
+        """The protocol itself."""
+        return get_protocol(self.protocol)
+
+    @cached_property
+    def by_id(self) -> dict[str, Item]:
+        """Items by utterance id."""
+        return {item.id: item for item in self.items}
+
+    @property
+    def test_items(self) -> list[Item]:
+        """Items that are analysed."""
+        return [item for item in self.items if not item.training]
+
+    @property
+    def training_items(self) -> list[Item]:
+        """Items that raters only learn the scale with."""
+        return [item for item in self.items if item.training]
+
+    def named(self, role: str) -> list[str]:
+        """Names of the systems of a role, in order."""
+        return [system.name for system in self.systems if system.role == role]
+
+
+def load_design(test_dir: str | Path) -> TestDesign:
+    """Read and check ``test.yaml`` of a test folder.
+
+    Raises:
+        UsageError: If the folder holds no test, or its ``test.yaml`` is damaged; one line that names the field.
+    """
+    path = Path(test_dir) / TEST_FILE
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return TypeAdapter(TestDesign).validate_python(content)
+    except FileNotFoundError:
+        raise UsageError(
+            f"{test_dir}: no listening test ({TEST_FILE}) in it: make one with 'evagan listen create'"
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UsageError(f"{path}: {where}: {first['msg']}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+
+
+def save_design(test_dir: str | Path, design: TestDesign) -> None:
+    """Write ``test.yaml``, whole or not at all."""
+    # JSON types only: tuples become lists, which YAML can say without tags.
+    plain = TypeAdapter(TestDesign).dump_python(design, mode="json")
+    write_text(Path(test_dir) / TEST_FILE, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120))
+
+
+def with_system(design: TestDesign, system: System, audio: dict[str, str]) -> TestDesign:
+    """Return the design with one more system; ``audio`` holds its sample's id for every item."""
+    items = [dataclasses.replace(item, audio=item.audio | {system.name: audio[item.id]}) for item in design.items]
+    return dataclasses.replace(design, systems=(*design.systems, system), items=tuple(items))
+
+
+def audio_path(test_dir: str | Path, audio: str) -> Path:
+    """Where the sample of that id lies."""
+    return Path(test_dir) / "audio" / f"{audio}.wav"
+
+
+def new_id() -> str:
+    """Return 128 random bits as hexadecimal digits."""
+    return secrets.token_hex(16)

@@ -1,0 +1,63 @@
+"""How to make a listening test."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evagan_plugin.errors import UsageError, nearest
+from evagan_plugin.listening.design.design import LANGUAGES
+from evagan_plugin.listening.design.protocols import get_protocol
+
+
+@dataclass(frozen=True)
+class TestOptions:
+    """How to make a test; the fields are the options of ``evagan listen create``."""
+
+    __test__ = False  # The name is a listening test's, not pytest's.
+
+    title: str = "Listening test"
+    protocol: str = "smos"
+    language: str = "en"
+    half_points: bool = False
+    hidden_reference: bool = True
+    anchor: bool = True
+    align_loudness: bool = True
+    loudness: float = -23.0
+    """LUFS."""
+    max_seconds: float = 10.0
+    sample_rate: int | None = None
+    """Hz; the highest of the references when ``None``."""
+    items_per_category: int | None = None
+    """All utterances when ``None``."""
+    items_per_rater: int = 10
+    training_items: int = 1
+    checks: int = 2
+    """Attention checks a rater."""
+    raters: int = 20
+    """Personal links made at once."""
+    seed: int = 0
+    consent: str | None = None
+    categories: Mapping[str, str] = field(default_factory=dict)
+    """Category by utterance id; ``all`` for those that are not in it."""
+
+    def __post_init__(self) -> None:
+        get_protocol(self.protocol)
+        if self.language not in LANGUAGES:
+            raise UsageError(f"unknown language '{self.language}': {nearest(self.language, LANGUAGES)}")
+        if self.half_points and self.protocol not in ("smos", "mos"):
+            raise UsageError(f"half points belong to smos and mos, not to {self.protocol}")
+        if not 0.5 <= self.max_seconds <= 60:
+            raise UsageError(f"the longest passage must be 0.5 to 60 s, not {self.max_seconds:g}")
+        if min(self.items_per_rater, self.raters) < 1 or min(self.training_items, self.checks) < 0:
+            raise UsageError("items per rater and raters must be 1 or more, training items and checks 0 or more")
+
+
+def read_consent(path: str | Path) -> str:
+    """Return the text of a consent file; a missing, empty or unreadable one is a :class:`UsageError`."""
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as text: {error}") from error
+    if not text:
+        raise UsageError(f"{path}: empty; a consent text is needed")
+    return text

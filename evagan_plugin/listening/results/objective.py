@@ -1,0 +1,149 @@
+"""Objective metrics beside the human scores: kept in the test folder, one file a system, and compared with them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evagan_plugin.errors import UsageError, nearest
+from evagan_plugin.listening.design.design import TestDesign
+from evagan_plugin.listening.results.analysis import rank_correlation, standardise
+from evagan_plugin.utils.files import write_text
+
+FEWEST_CELLS = 4
+"""Fewer pairs of metric and score than this are not compared."""
+
+
+@dataclass(frozen=True)
+class ObjectiveMetrics:
+    """Metrics of one system."""
+
+    values: dict[str, dict[str, float]]
+    """``{utterance: {metric: value}}``."""
+    better: dict[str, str] = field(default_factory=dict)
+    """``lower`` or ``higher``, by metric; the sign of the correlation with the scores decides where it is missing."""
+
+    def mean(self, metric: str) -> float | None:
+        """Return the mean over utterances; ``None`` if none has the metric."""
+        found = [row[metric] for row in self.values.values() if metric in row]
+        return float(np.mean(found)) if found else None
+
+
+def write_metrics(test_dir: str | Path, system: str, metrics: ObjectiveMetrics) -> None:
+    """Keep the metrics of one system in the test folder."""
+    write_text(_path(test_dir, system), json.dumps(asdict(metrics), indent=1, sort_keys=True))
+
+
+def read_metrics(test_dir: str | Path, system: str) -> ObjectiveMetrics | None:
+    """Return the kept metrics of one system, or ``None``.
+
+    Raises:
+        UsageError: If the file is not what :func:`write_metrics` writes.
+    """
+    path = _path(test_dir, system)
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return ObjectiveMetrics({key: _numbers(row) for key, row in content["values"].items()}, content["better"])
+    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
+        raise UsageError(f"{path}: not metrics of a system: {error}") from error
+
+
+def kept_metrics(test_dir: str | Path, design: TestDesign) -> dict[str, ObjectiveMetrics]:
+    """Return the kept metrics of all systems of a test that have some."""
+    found = {system.name: read_metrics(test_dir, system.name) for system in design.systems}
+    return {name: metrics for name, metrics in found.items() if metrics}
+
+
+def read_scores(path: str | Path) -> dict[str, ObjectiveMetrics]:
+    """Read ``scores.json`` of ``evagan score`` and return the metrics of each system in it.
+
+    Raises:
+        UsageError: If the file is something else.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        better = {name: metric["better"] for name, metric in content["metrics"].items()}
+        systems = {name: ObjectiveMetrics({}, better) for name in content["systems"]}
+        for row in content["utterances"]:
+            systems[row["system"]].values[row["utt_id"]] = _numbers(row["values"])
+    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
+        raise UsageError(f"{path}: not a scores.json of 'evagan score --out': {error}") from error
+    return systems
+
+
+def system_scores(path: str | Path, system: str) -> ObjectiveMetrics:
+    """Return one system's metrics from a ``scores.json``; a system that is not in it is a :class:`UsageError`."""
+    systems = read_scores(path)
+    if system not in systems:
+        raise UsageError(f"{path}: no system '{system}': {nearest(system, systems)}")
+    return systems[system]
+
+
+def correlations(cells: list[dict[str, Any]], metrics: Mapping[str, ObjectiveMetrics]) -> list[dict[str, Any]]:
+    """Return Spearman's correlation of each metric with the human score, over all utterances of all systems.
+
+    Args:
+        cells: Mean human score of each ``{"system", "item", "score"}``.
+        metrics: Metrics of each system.
+    """
+    rows = []
+    for name in sorted({name for one in metrics.values() for row in one.values.values() for name in row}):
+        pairs = [(value, cell["score"]) for cell in cells if (value := _value(cell, metrics, name)) is not None]
+        if len(pairs) >= FEWEST_CELLS:
+            rho = rank_correlation(*zip(*pairs, strict=True))
+            rows.append({"metric": name, "spearman": None if np.isnan(rho) else rho, "cells": len(pairs)})
+    return rows
+
+
+def disagreements(
+    cells: list[dict[str, Any]], metrics: Mapping[str, ObjectiveMetrics], count: int = 5
+) -> list[dict[str, Any]]:
+    """Return the utterances where metrics and ears differ most, farthest first.
+
+    Human scores and every metric (turned so that more is better) are put in standard deviations over all utterances of
+    all systems; the gap is the human figure less the mean of the metrics'.
+    """
+    rated = [cell for cell in cells if cell["system"] in metrics and cell["item"] in metrics[cell["system"]].values]
+    if len(rated) < FEWEST_CELLS:
+        return []
+    human = standardise(cell["score"] for cell in rated)
+    columns = []
+    for name in sorted({name for one in metrics.values() for row in one.values.values() for name in row}):
+        values = [_value(cell, metrics, name) for cell in rated]
+        if any(value is None for value in values):
+            continue
+        direction = {one.better.get(name) for one in metrics.values()} - {None}
+        falling = direction == {"lower"} if direction else rank_correlation(values, human) < 0
+        columns.append(standardise(values) * (-1 if falling else 1))
+    if not columns:
+        return []
+    objective = np.mean(columns, axis=0)
+    order = np.argsort(-np.abs(human - objective), kind="stable")[:count]
+    return [
+        rated[index]
+        | {
+            "human_z": float(human[index]),
+            "objective_z": float(objective[index]),
+            "metrics": metrics[rated[index]["system"]].values[rated[index]["item"]],
+        }
+        for index in order
+    ]
+
+
+def _value(cell: Mapping[str, Any], metrics: Mapping[str, ObjectiveMetrics], name: str) -> float | None:
+    system = metrics.get(cell["system"])
+    return system.values.get(cell["item"], {}).get(name) if system else None
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
+    """Leave out what is not defined (null)."""
+    return {name: float(value) for name, value in row.items() if value is not None}
+
+
+def _path(test_dir: str | Path, system: str) -> Path:
+    return Path(test_dir) / "metrics" / f"{system}.json"

@@ -1,0 +1,1 @@
+"""EVA-GAN's networks: ``generator`` (``context``, then ``upsampler``) and ``discriminators``."""

@@ -1,0 +1,83 @@
+"""Context-aware module: a ConvNeXt encoder over mel frames (EVA-GAN, section 3.1; ConvNeXt, arXiv 2201.03545)."""
+
+import torch
+from torch import Tensor, nn
+
+from evagan_plugin.config import ContextConfig
+
+
+class ChannelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of (B, C, F)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise convolution, LayerNorm, Linear to four times the width, GELU, Linear back; residual.
+
+    Args:
+        dim: Channels.
+        kernel_size: Frames the depthwise convolution sees.
+        layer_scale: First value of the learned scale behind the block.
+        drop_path: Chance that an item skips the block in training (stochastic depth).
+    """
+
+    def __init__(self, dim: int, kernel_size: int, layer_scale: float, drop_path: float) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.expand = nn.Linear(dim, 4 * dim)
+        self.activation = nn.GELU()
+        self.project = nn.Linear(4 * dim, dim)
+        self.layer_scale = nn.Parameter(torch.full((dim,), layer_scale))
+        self.drop_path = drop_path
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, F) to (B, C, F)."""
+        y = self.depthwise(x).transpose(1, 2)
+        y = self.layer_scale * self.project(self.activation(self.expand(self.norm(y))))
+        y = y.transpose(1, 2)
+        if self.training and self.drop_path:
+            keep = 1.0 - self.drop_path
+            y = y * (torch.rand(x.shape[0], 1, 1, device=x.device) < keep).to(y.dtype) / keep
+        return x + y
+
+
+class ContextModule(nn.Module):
+    """ConvNeXt encoder at frame rate: mel bands in, the widest stage's channels out, length kept.
+
+    Args:
+        n_mels: Mel bands.
+        config: Widths, depths and the rest.
+    """
+
+    def __init__(self, n_mels: int, config: ContextConfig) -> None:
+        super().__init__()
+        blocks = sum(config.depths)
+        rates = [config.drop_path * index / max(blocks - 1, 1) for index in range(blocks)]
+        layers: list[nn.Module] = []
+        width = n_mels
+        for index, (dim, depth) in enumerate(zip(config.dims, config.depths, strict=True)):
+            if index == 0:
+                layers.append(nn.Conv1d(width, dim, config.kernel_size, padding=config.kernel_size // 2))
+                layers.append(ChannelNorm(dim, eps=1e-6))
+            else:
+                layers.append(ChannelNorm(width, eps=1e-6))
+                layers.append(nn.Conv1d(width, dim, 1))
+            for _ in range(depth):
+                layers.append(ConvNeXtBlock(dim, config.kernel_size, config.layer_scale, rates.pop(0)))
+            width = dim
+        self.layers = nn.Sequential(*layers)
+        self.norm = ChannelNorm(width, eps=1e-6)
+        self.apply(_initialise)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Map log-mels (B, n_mels, F) to context features (B, dims[-1], F)."""
+        return self.norm(self.layers(mel))
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv1d | nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)

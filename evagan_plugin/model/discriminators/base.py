@@ -1,0 +1,70 @@
+"""The one contract of every discriminator: a waveform in, logits and feature maps out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from evagan_plugin.model.activation import Activation
+from evagan_plugin.model.init import initialised
+
+
+class Judgement(NamedTuple):
+    """What a sub-discriminator says of a batch of waveforms."""
+
+    logits: Tensor
+    """Scores (B, N); towards 1 for real, towards 0 for generated."""
+    feature_maps: list[Tensor]
+    """Output of every layer behind its activation, and the scores before they are flattened."""
+
+    def half(self, index: int) -> Judgement:
+        """Return the first (0) or second (1) half of the batch."""
+        return Judgement(self.logits.chunk(2)[index], [x.chunk(2)[index] for x in self.feature_maps])
+
+
+class SubDiscriminator(nn.Module):
+    """A stack of weight-normalised 2-D convolutions with activations between them, on one view of the waveform.
+
+    Args:
+        layers: The convolutions; the last one gives the scores.
+        activation: Activation between them.
+    """
+
+    def __init__(self, layers: list[nn.Conv2d], activation: str) -> None:
+        super().__init__()
+        self.activation = Activation(activation)
+        powers = [1.0] + [self.activation.power] * (len(layers) - 1)
+        self.layers = nn.ModuleList(map(initialised, layers, powers))
+
+    def view(self, wav: Tensor) -> Tensor:
+        """Lay waveforms (B, 1, T) out as images (B, 1, H, W)."""
+        raise NotImplementedError
+
+    def forward(self, wav: Tensor) -> Judgement:
+        """Judge waveforms (B, 1, T)."""
+        x = self.view(wav)
+        feature_maps = []
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+            feature_maps.append(x)
+        x = self.layers[-1](x)
+        return Judgement(x.flatten(1), [*feature_maps, x])
+
+
+class DiscriminatorGroup(nn.Module):
+    """Sub-discriminators of one kind."""
+
+    def __init__(self, members: list[SubDiscriminator]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, wav: Tensor) -> list[Judgement]:
+        """Judge waveforms (B, 1, T), once a member."""
+        return [member(wav) for member in self.members]
+
+    def judge_both(self, real: Tensor, fake: Tensor) -> tuple[list[Judgement], list[Judgement]]:
+        """Judge real and generated waveforms (B, 1, T) in one pass, as data-parallel wrappers want it."""
+        both = self(torch.cat([real, fake]))
+        return [judgement.half(0) for judgement in both], [judgement.half(1) for judgement in both]

@@ -1,0 +1,100 @@
+"""EVA-GAN's generator: log-mel spectrogram in, waveform out (arXiv 2402.00892, section 3)."""
+
+import torch
+from torch import Tensor, nn
+
+from evagan_plugin.config import GeneratorConfig, VocoderConfig, load_preset
+from evagan_plugin.errors import UsageError
+from evagan_plugin.model.context import ContextModule
+from evagan_plugin.model.init import centre, remove_weight_norm
+from evagan_plugin.model.upsampler import Upsampler
+
+LOG_MEL_MEAN, LOG_MEL_DEVIATION = -5.0, 2.5
+"""About what natural log-mels of speech and music have."""
+
+
+class Normalisation(nn.Module):
+    """(mel - mean) / scale, a band: statistics of a training set, kept with the weights.
+
+    They stay outside the first convolution's weights: its zero padding stands for the mean, so folding would be wrong
+    at both ends.
+
+    Args:
+        n_mels: Mel bands.
+    """
+
+    def __init__(self, n_mels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_mels, 1))
+        self.register_buffer("scale", torch.ones(n_mels, 1))
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Map log-mels (B, n_mels, F) to normalised ones."""
+        return (mel - self.mean) / self.scale
+
+
+class EVAGANGenerator(nn.Module):
+    """Context-aware module, then upsampling stack.
+
+    Args:
+        config: Sizes, activation, memory and conditioning.
+        n_mels: Mel bands of the input, or channels of whatever else it is.
+        input_mean: About the mean of the input, for the initial weights.
+        input_deviation: About its standard deviation.
+    """
+
+    def __init__(
+        self, config: GeneratorConfig, n_mels: int, input_mean: float = 0.0, input_deviation: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.config, self.n_mels = config, n_mels
+        self.normalisation = Normalisation(n_mels) if config.normalise else nn.Identity()
+        self.context = ContextModule(n_mels, config.context) if config.context else nn.Identity()
+        channels = config.context.dims[-1] if config.context else n_mels
+        self.upsampler = Upsampler(channels, config, 1.0 if config.context else input_deviation**2)
+        # The constant part of log-mels is larger than what differs between them.
+        centre(self.context.layers[0] if config.context else self.upsampler.pre, input_mean)
+
+    @classmethod
+    def from_config(cls, config: VocoderConfig) -> "EVAGANGenerator":
+        """Build the generator of a vocoder config."""
+        if config.generator.normalise:
+            return cls(config.generator, config.mel.n_mels)
+        scale = config.mel.log_scale
+        return cls(config.generator, config.mel.n_mels, scale * LOG_MEL_MEAN, scale * LOG_MEL_DEVIATION)
+
+    @classmethod
+    def from_preset(cls, name: str) -> "EVAGANGenerator":
+        """Build the generator of a preset, e.g. ``"eva_gan_base_44k"``, with random weights."""
+        return cls.from_config(load_preset(name))
+
+    @property
+    def upsample_factor(self) -> int:
+        """Samples a frame."""
+        return self.config.upsample_factor
+
+    def forward(self, mel: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Synthesise.
+
+        Args:
+            mel: Log-mels (B, n_mels, F).
+            condition: Global condition such as a speaker embedding (B, global_channels, 1), or None.
+
+        Returns:
+            Tensor: Waveforms in [-1, 1] (B, 1, F * hop).
+
+        Raises:
+            UsageError: If the bands are others, or a condition is given to a generator without ``global_channels``.
+        """
+        if mel.dim() != 3 or mel.shape[1] != self.n_mels:
+            raise UsageError(
+                f"the generator takes mels of shape (batch, {self.n_mels}, frames), not {tuple(mel.shape)}"
+            )
+        if condition is not None and not self.config.global_channels:
+            raise UsageError("a condition is given, but the generator has none: set generator.global_channels")
+        return self.upsampler(self.context(self.normalisation(mel)), condition)
+
+    def remove_weight_norm(self) -> "EVAGANGenerator":
+        """Fold weight normalisation into the weights, for inference; returns the generator."""
+        remove_weight_norm(self)
+        return self

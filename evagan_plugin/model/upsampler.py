@@ -1,0 +1,136 @@
+"""Upsampling stack: HiFi-GAN's (arXiv 2010.05646, section 2.2) with SiLU and little memory (EVA-GAN, section 3.2)."""
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from evagan_plugin.config import GeneratorConfig
+from evagan_plugin.model.activation import Activation, activated_convolution
+from evagan_plugin.model.init import initialised, normalised
+
+LAST_SLOPE = 0.01
+"""Slope of LeakyReLU before the last convolution: published HiFi-GAN weights were trained with this one there."""
+
+INITIAL_RMS = 0.02
+"""RMS of an untrained generator's waveforms. That of recordings is about 0.05, but most bins of their log-mels are far
+below the loudest, and the mel loss counts them all alike.
+
+With PyTorch's own weights (an RMS of 0.2, and an offset as large, of which only the lowest band of a log-mel hears)
+the first few hundred steps are spent on becoming quiet, and may end in waveforms that fill tanh's range, whose gradient
+is zero.
+"""
+
+
+class ResidualBlock(nn.Module):
+    """For each dilation: activation, dilated convolution, (activation, convolution,) plus the identity.
+
+    Args:
+        channels: Channels.
+        kernel_size: Kernel of every convolution (samples).
+        dilations: Dilation of the first convolution of each pair.
+        activation: Activation before each convolution.
+        recompute: Whether activations are computed again in the backward pass.
+        paired: Whether a plain convolution stands behind each dilated one.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int,
+        dilations: tuple[int, ...],
+        activation: Activation,
+        recompute: bool,
+        paired: bool,
+    ) -> None:
+        super().__init__()
+        self.activation, self.recompute = activation, recompute
+        self.dilated = nn.ModuleList(
+            normalised(nn.Conv1d(channels, channels, kernel_size, dilation=d, padding=d * (kernel_size - 1) // 2))
+            for d in dilations
+        )
+        self.plain = nn.ModuleList(
+            normalised(nn.Conv1d(channels, channels, kernel_size, padding=(kernel_size - 1) // 2))
+            for _ in (dilations if paired else ())
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, T) to (B, C, T)."""
+        for index, dilated in enumerate(self.dilated):
+            y = activated_convolution(x, dilated, self.activation, self.recompute)
+            if self.plain:
+                y = activated_convolution(y, self.plain[index], self.activation, self.recompute)
+            x = x + y
+        return x
+
+
+class UpsamplingStage(nn.Module):
+    """Activation and a transposed convolution that halves the channels, then the mean of parallel residual blocks.
+
+    Args:
+        channels: Channels of the input; the output has half of them.
+        rate: Factor in time.
+        kernel_size: Kernel of the transposed convolution (samples of the output).
+        config: Residual blocks, activation and memory.
+    """
+
+    def __init__(self, channels: int, rate: int, kernel_size: int, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.activation = Activation(config.activation, config.leaky_slope)
+        self.recompute = config.recompute_activation
+        excess = kernel_size - rate
+        upsample = nn.ConvTranspose1d(
+            channels, channels // 2, kernel_size, rate, padding=(excess + 1) // 2, output_padding=excess % 2
+        )
+        self.upsample = initialised(upsample, self.activation.power)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(
+                channels // 2, kernel, dilations, self.activation, self.recompute, paired=config.resblock == 1
+            )
+            for kernel, dilations in zip(config.resblock_kernels, config.dilations, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, T) to (B, C / 2, T * rate)."""
+        x = activated_convolution(x, self.upsample, self.activation, self.recompute)
+        y = self.blocks[0](x)
+        for block in self.blocks[1:]:
+            y = y + block(x)
+        return y / len(self.blocks)
+
+
+class Upsampler(nn.Module):
+    """Frames in, waveform out.
+
+    Args:
+        in_channels: Channels of the input: the context module's, or mel bands.
+        config: Channels, rates, kernels, activation and memory.
+        input_power: Mean square of the input, for the initial weights.
+    """
+
+    def __init__(self, in_channels: int, config: GeneratorConfig, input_power: float) -> None:
+        super().__init__()
+        self.recompute = config.recompute_activation
+        self.checkpointing = config.checkpointing
+        channels, kernel = config.channels, config.pre_kernel
+        self.pre = initialised(nn.Conv1d(in_channels, channels, kernel, padding=kernel // 2), input_power)
+        self.condition = nn.Conv1d(config.global_channels, channels, 1) if config.global_channels else None
+        self.stages = nn.ModuleList(
+            UpsamplingStage(channels >> index, rate, kernel, config)
+            for index, (rate, kernel) in enumerate(zip(config.upsample_rates, config.kernels, strict=True))
+        )
+        self.post_activation = Activation(config.activation, LAST_SLOPE)
+        channels, kernel = channels >> len(self.stages), config.post_kernel
+        post = nn.Conv1d(channels, 1, kernel, padding=kernel // 2)
+        self.post = initialised(post, self.post_activation.power, INITIAL_RMS)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map features (B, C, F), with a condition (B, global_channels, 1) or None, to waveforms (B, 1, F * hop)."""
+        x = self.pre(x)
+        if self.condition is not None and condition is not None:
+            x = x + self.condition(condition)
+        for stage in self.stages:
+            if self.checkpointing and self.training and torch.is_grad_enabled():
+                x = checkpoint(stage, x, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x = stage(x)
+        return torch.tanh(activated_convolution(x, self.post, self.post_activation, self.recompute))

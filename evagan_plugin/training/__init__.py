@@ -1,0 +1,1 @@
+"""GAN training without a host: ``gan`` has both steps, ``losses`` what they weigh."""

@@ -1,0 +1,158 @@
+"""The two turns of GAN training, once, for every host.
+
+A host calls :meth:`GANVocoder.discriminator_turn` and :meth:`GANVocoder.generator_turn` on each batch, in its own
+order, and steps its own optimizers on the losses that they return.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from evagan_plugin.audio.mel import MelSpectrogram
+from evagan_plugin.config import VocoderConfig
+from evagan_plugin.errors import UsageError
+from evagan_plugin.model.discriminators import build_discriminators
+from evagan_plugin.model.generator import EVAGANGenerator
+from evagan_plugin.training.losses import (
+    LossBalancer,
+    MelLoss,
+    MultiResolutionSTFTLoss,
+    discriminator_loss,
+    feature_matching_loss,
+    generator_loss,
+)
+
+
+class Turn(NamedTuple):
+    """What one turn gives a host."""
+
+    loss: Tensor
+    """Scalar to call ``backward`` on."""
+    stats: dict[str, Tensor]
+    """Detached scalars by log name; ``loss`` is the weighted sum of the true losses."""
+    fake: Tensor
+    """Generated waveforms (B, 1, T), detached."""
+
+
+class GANVocoder(nn.Module):
+    """Generator, discriminators, mel front end, losses and balancer of one vocoder.
+
+    Args:
+        config: The whole vocoder.
+        generator: Another generator (B, n_mels, F) -> (B, 1, F * hop) to train in place of EVA-GAN's, or None.
+    """
+
+    def __init__(self, config: VocoderConfig, generator: nn.Module | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.generator = EVAGANGenerator.from_config(config) if generator is None else generator
+        self.discriminators = build_discriminators(config.discriminators)
+        self.mel = MelSpectrogram(config.mel)
+        self.weights = config.weights
+        self.mel_loss = MelLoss(config.mel)
+        self.stft_loss = MultiResolutionSTFTLoss()
+        balancer = config.balancer
+        self.balancer = balancer and LossBalancer(self.weights, balancer.total_norm, balancer.decay, balancer.epsilon)
+
+    def generator_turn(self, wav: Tensor, mel: Tensor | None = None, condition: Tensor | None = None) -> Turn:
+        """Score the generator.
+
+        In training mode ``loss`` is a surrogate: its gradient is the balanced one (the weighted sum's with
+        ``balancer: off``) and reaches the generator alone. In evaluation mode it is the weighted sum itself and
+        the balancer is left as it is.
+
+        Args:
+            wav: Real waveforms (B, 1, F * hop).
+            mel: Log-mels (B, n_mels, F) to start from; computed from ``wav`` when None.
+            condition: Global condition (B, global_channels, 1), or None.
+
+        Raises:
+            UsageError: If lengths do not agree.
+        """
+        fake = self._generate(wav, mel, condition)
+        balancing = self.training and torch.is_grad_enabled()
+        y = fake.detach().requires_grad_(balancing)
+        gradients: dict[str, Tensor] = {}
+        stats: dict[str, Tensor] = {}
+        for group in self._generator_losses(wav, y):
+            names = list(group)
+            for name in names:
+                stats[name] = group[name].detach()
+                if balancing:
+                    # Taken group by group, so that one discriminator's graph is freed before the next is built;
+                    # the discriminators' own gradients are never computed.
+                    gradients[name] = torch.autograd.grad(group[name], y, retain_graph=name != names[-1])[0]
+        stats["loss"] = sum(self.weights[name] * stats[name] for name in list(stats))
+        if not balancing:
+            return Turn(stats["loss"], stats, y)
+        if self.balancer is None:
+            gradient = sum(self.weights[name] * gradient for name, gradient in gradients.items())
+        else:
+            gradient, balance = self.balancer.combine(gradients)
+            stats |= {f"balancer/{name}": value for name, value in balance.items()}
+        return Turn((fake * gradient).sum(), stats, y.detach())
+
+    def discriminator_turn(self, wav: Tensor, mel: Tensor | None = None, condition: Tensor | None = None) -> Turn:
+        """Score the discriminators; the loss reaches them alone. Arguments as in :meth:`generator_turn`."""
+        with torch.no_grad():
+            fake = self._generate(wav, mel, condition)
+        real, judged = self._crop(wav, fake)
+        stats: dict[str, Tensor] = {}
+        loss = wav.new_zeros(())
+        for name, group in self.discriminators.items():
+            with self._autocast(wav):
+                judgements = group.judge_both(real, judged)
+            one = discriminator_loss(*judgements)
+            loss = loss + one
+            stats[f"disc_{name}"] = one.detach()
+        stats["disc_loss"] = loss.detach()
+        return Turn(loss, stats, fake)
+
+    def _generate(self, wav: Tensor, mel: Tensor | None, condition: Tensor | None) -> Tensor:
+        hop = self.config.mel.hop_length
+        if wav.dim() != 3 or wav.shape[1] != 1 or wav.shape[-1] % hop:
+            raise UsageError(f"waveforms of shape (batch, 1, a multiple of {hop}) are expected, not {tuple(wav.shape)}")
+        if mel is None:
+            with torch.no_grad():
+                # Centred framing has one frame more than fits: it lies at the very end.
+                mel = self.mel(wav)[..., : wav.shape[-1] // hop]
+        if mel.shape[-1] * hop != wav.shape[-1]:
+            raise UsageError(f"{mel.shape[-1]} mel frames of {hop} samples do not fit a waveform of {wav.shape[-1]}")
+        with self._autocast(wav):
+            fake = self.generator(mel) if condition is None else self.generator(mel, condition)
+        return fake.to(wav.dtype)
+
+    def _generator_losses(self, wav: Tensor, fake: Tensor) -> Iterator[dict[str, Tensor]]:
+        """Yield the losses that have a weight, those that share a graph together."""
+        if "mel" in self.weights:
+            yield {"mel": self.mel_loss(fake, wav)}
+        if "stft" in self.weights:
+            yield {"stft": self.stft_loss(fake, wav)}
+        real, judged = self._crop(wav, fake)
+        for name, group in self.discriminators.items():
+            losses: dict[str, Tensor] = {}
+            if not {f"adv_{name}", f"fm_{name}"} & self.weights.keys():
+                continue
+            with self._autocast(wav):
+                wrong = group(judged)
+                if f"fm_{name}" in self.weights:
+                    with torch.no_grad():
+                        right = group(real)
+                    losses[f"fm_{name}"] = feature_matching_loss(right, wrong)
+            if f"adv_{name}" in self.weights:
+                losses[f"adv_{name}"] = generator_loss(wrong)
+            yield losses
+
+    def _crop(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Cut the same random run of frames out of both, where ``training.discriminator_frames`` says so."""
+        frames, hop = self.config.training.discriminator_frames, self.config.mel.hop_length
+        surplus = 0 if frames is None or not self.training else real.shape[-1] // hop - frames
+        if surplus <= 0:
+            return real, fake
+        start = int(torch.randint(surplus + 1, ())) * hop
+        return real[..., start : start + frames * hop], fake[..., start : start + frames * hop]
+
+    def _autocast(self, wav: Tensor) -> torch.autocast:
+        return torch.autocast(wav.device.type, torch.bfloat16, enabled=self.config.training.bf16)

@@ -1,0 +1,37 @@
+"""Least-squares adversarial and feature matching losses (HiFi-GAN, equations 1 to 3 and 6; EVA-GAN, section 3.4).
+
+Each takes what a discriminator group returns and sums over its members.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from evagan_plugin.model.discriminators.base import Judgement
+
+
+def generator_loss(fake: list[Judgement]) -> Tensor:
+    """Return E[(D(G(s)) - 1)^2], summed over the members."""
+    return sum((1.0 - _wide(judgement.logits)).square().mean() for judgement in fake)
+
+
+def discriminator_loss(real: list[Judgement], fake: list[Judgement]) -> Tensor:
+    """Return E[(D(x) - 1)^2 + D(G(s))^2], summed over the members."""
+    return sum(
+        (1.0 - _wide(right.logits)).square().mean() + _wide(wrong.logits).square().mean()
+        for right, wrong in zip(real, fake, strict=True)
+    )
+
+
+def feature_matching_loss(real: list[Judgement], fake: list[Judgement]) -> Tensor:
+    """Return sum_i 1/N_i |D_i(x) - D_i(G(s))|_1 over every layer of every member; the real side is a constant."""
+    return sum(
+        F.l1_loss(_wide(ours), _wide(theirs.detach()))
+        for right, wrong in zip(real, fake, strict=True)
+        for theirs, ours in zip(right.feature_maps, wrong.feature_maps, strict=True)
+    )
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Return half-precision outputs in float32: a loss is summed over too many elements for them."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,0 +1,1 @@
+"""Files written whole, progress, devices, figures: what any layer may use."""

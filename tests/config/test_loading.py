@@ -1,0 +1,149 @@
+"""Configs: presets, overrides, and one precise line for everything that is wrong."""
+
+import dataclasses
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evagan_plugin.config import (
+    VocoderConfig,
+    build_config,
+    config_difference,
+    config_to_dict,
+    dump_config,
+    list_presets,
+    load_config,
+    load_preset,
+)
+from evagan_plugin.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_preset_survives_a_round_trip_through_yaml(name, tmp_path):
+    config = load_preset(name)
+    dump_config(config, tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml") == config
+
+
+def test_the_issue_of_presets_is_complete():
+    assert {
+        "eva_gan_base_44k",
+        "eva_gan_big_44k",
+        "eva_gan_base_24k",
+        "eva_gan_big_24k",
+        "eva_gan_base_22k",
+        "eva_gan_tiny_16k",
+        "firefly_gan_base_44k",
+        "hifigan_v1_22k",
+    } == set(list_presets())
+
+
+def test_an_override_changes_its_field_alone():
+    base = load_preset("eva_gan_base_44k")
+    config = build_config({"preset": "eva_gan_base_44k", "generator": {"context": {"drop_path": 0.3}}})
+    assert config.generator.context.drop_path == 0.3
+    assert config.generator.context.dims == base.generator.context.dims
+    assert config_difference(config_to_dict(base), config_to_dict(config)) == [
+        "generator.context.drop_path: 0.1 != 0.3"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("yaml_text", "check"),
+    [
+        ("generator: {context: none}", lambda c: c.generator.context is None),
+        ("generator: {activation: leaky_relu}", lambda c: c.generator.activation == "leaky_relu"),
+        ("balancer: off", lambda c: c.balancer is None and c.weights["mel"] == 45.0),
+        ("generator: {checkpointing: true}", lambda c: c.generator.checkpointing),
+        ("training: {segment_frames: 32}", lambda c: c.training.segment_frames == 32),
+        ("balancer: {epsilon: 1e-10}", lambda c: c.balancer.epsilon == 1e-10),
+    ],
+)
+def test_ablations_are_config_lines(yaml_text, check):
+    assert check(build_config({"preset": "eva_gan_base_24k", **yaml.safe_load(yaml_text)}))
+
+
+@pytest.mark.parametrize(
+    ("settings_", "expected"),
+    [
+        ({"preset": "eva_gan_bas_44k"}, "did you mean 'eva_gan_base_44k'"),
+        ({"preset": "eva_gan_base_44k", "generatr": {}}, "'generatr': did you mean 'generator'"),
+        ({"preset": "eva_gan_base_44k", "generator": {"chanels": 3}}, "'generator.chanels': did you mean 'channels'"),
+        (
+            {"preset": "eva_gan_base_44k", "generator": {"upsample_rates": [4, 4]}},
+            "generator.upsample_rates 4 x 4 = 16 is not mel.hop_length 512",
+        ),
+        ({"preset": "eva_gan_base_44k", "mel": {"f_max": 30000}}, "bands must lie within 0 to 22050 Hz"),
+        ({"preset": "eva_gan_base_44k", "generator": {"pre_kernel": 4}}, "pre_kernel 4 must be odd"),
+        ({"preset": "eva_gan_base_44k", "generator": {"channels": 100}}, "cannot be halved 7 times"),
+        ({"preset": "eva_gan_base_44k", "generator": {"activation": "relu"}}, "generator.activation: "),
+        ({"preset": "eva_gan_base_44k", "losses": {"mel": float("nan")}}, "losses.mel: "),
+        ({"preset": "eva_gan_base_44k", "discriminators": {"mpd": "none", "mrd": "none"}}, "both none"),
+        ({"preset": "eva_gan_base_44k", "training": {"segment_frames": 1}}, "too short for an STFT of 2048"),
+        ({"mel": {}}, "config field 'generator' is missing"),
+        ({"preset": "eva_gan_base_44k", "generator": 3}, "generator: "),
+    ],
+)
+def test_errors_name_the_field_in_one_line(settings_, expected):
+    with pytest.raises(ConfigError) as caught:
+        build_config(settings_)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "- 1\n", "a: [", "{a: 1", "\x00", "a: b: c", "preset: nope"])
+def test_a_file_that_is_no_config_is_one_line_with_its_path(content, tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(ConfigError, match="cannot read"):
+        load_config(tmp_path / "none.yaml")
+
+
+FIELDS = {
+    field.name: [f.name for f in dataclasses.fields(kind)]
+    for field, kind in (
+        (field, type(getattr(load_preset("eva_gan_tiny_16k"), field.name)))
+        for field in dataclasses.fields(VocoderConfig)
+    )
+}
+scalars = st.none() | st.booleans() | st.integers(-10, 5000) | st.floats() | st.text(max_size=8)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+)
+sections = st.fixed_dictionaries(
+    {},
+    optional={
+        name: values | st.dictionaries(st.sampled_from(fields) | st.text(max_size=6), values, max_size=3)
+        for name, fields in FIELDS.items()
+    },
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(overrides=sections, preset=st.sampled_from([None, "eva_gan_tiny_16k", "hifigan_v1_22k"]))
+def test_any_settings_give_a_config_or_one_line(overrides, preset):
+    try:
+        config = build_config(({"preset": preset} if preset else {}) | overrides)
+    except ConfigError as error:
+        assert str(error) and "\n" not in str(error)
+    else:
+        assert build_config(config_to_dict(config)) == config
+
+
+@settings(max_examples=300, deadline=None)
+@given(content=st.binary(max_size=60) | st.text(alphabet="ab:-[]{}&*!|>'\"%@,#? \n\t0.~", max_size=40).map(str.encode))
+def test_any_file_gives_a_config_or_one_line(content, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "fuzz.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,239 @@
+"""Bad input of the vocoder task: one line, the right exit status, nothing lost."""
+
+import resource
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from evagan_plugin.errors import EvaganError
+from evagan_plugin.espnet.task.task import VocoderTask
+from evagan_plugin.espnet.task.trainer import whole_checkpoints
+
+Fails = Callable[..., str]
+
+
+@pytest.fixture
+def fails(command: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Fails:
+    """Run the task, see it fail in one line, and return that line."""
+
+    def run(config: dict | None = None, *, status: int = 2, output_dir: Path | None = None, **data: object) -> str:
+        line = command(tmp_path / "exp", config, **data)
+        if output_dir is not None:
+            line += ["--output_dir", str(output_dir)]
+        with pytest.raises(SystemExit) as ended:
+            VocoderTask.main(cmd=line)
+        written = capsys.readouterr().err
+        assert ended.value.code == status, written
+        assert "Traceback" not in written
+        (message,) = [row for row in written.splitlines() if row.startswith("vocoder_train: error: ")]
+        assert written.rstrip().endswith(message)
+        assert not list(tmp_path.rglob("*.pth")) or output_dir is not None
+        return message
+
+    return run
+
+
+@pytest.fixture
+def folder(an4: Path, tmp_path: Path) -> Path:
+    """A data directory of one's own to spoil; its first utterance is ``an152-mwhw-b``."""
+    copy = tmp_path / "data"
+    shutil.copytree(an4 / "train", copy)
+    lines = (copy / "wav.scp").read_text().replace(f"{an4}/train/", f"{copy}/")
+    (copy / "wav.scp").write_text("".join(sorted(lines.splitlines(keepends=True))))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"vocoder_conf": {"generater": {}}}, "unknown config field 'generater': did you mean 'generator'"),
+        ({"vocoder_conf": {"preset": "eva_gan_tiny_61k"}}, "did you mean 'eva_gan_tiny_16k'"),
+        ({"vocoder_conf": {"generator": {"upsample_rates": [4, 4, 2, 2]}}}, "4 x 4 x 2 x 2 = 64 is not mel.hop_length"),
+        ({"vocoder": "hifigan"}, "vocoder: hifigan needs vocoder_conf.generator.context: none"),
+        ({"vocoder_conf": {"generator": {"global_channels": 4}}}, "a stand-alone vocoder has no global condition"),
+        ({"accum_grad": 2}, "--accum_grad 2 cannot be used"),
+        ({"use_amp": True}, "set vocoder_conf.training.bf16 instead"),
+        ({"iterator_type": "chunk"}, "--iterator_type chunk cannot be used"),
+        ({"optim_conf": {"lr": "1e-3"}}, "optim_conf.lr: YAML takes 1e-3 for text; write 1.0e-3"),
+        (
+            {"optim2_conf": {"learning_rate": 0.1}},
+            "optim2_conf: AdamW.__init__() got an unexpected keyword argument 'learning_rate'",
+        ),
+        (
+            {"scheduler_conf": {"gama": 0.1}},
+            "scheduler_conf: ExponentialLR.__init__() got an unexpected keyword argument 'gama'",
+        ),
+        ({"ngpu": 64}, "--ngpu 64, but PyTorch finds"),
+        ({"init_param": ["nowhere.pth"]}, "there is no file nowhere.pth"),
+        ({"valid_data_path_and_name_and_type": ["a.scp,wav,sound"], "max_epoch": 1}, "is not PATH,NAME,TYPE"),
+    ],
+)
+def test_config(fails: Fails, config: dict, message: str):
+    assert message in fails(config)
+
+
+def test_unknown_config_keys_of_espnet_stay_argparse_errors(command: Callable, capsys, tmp_path: Path):
+    with pytest.raises(SystemExit) as ended:
+        VocoderTask.main(cmd=command(tmp_path / "exp", {"vocoder_config": {}}))
+    assert ended.value.code == 2 and "unrecognized arguments: vocoder_config" in capsys.readouterr().err
+
+
+def test_no_audio_for_validation(command: Callable, capsys, tmp_path: Path):
+    line = command(tmp_path / "exp")
+    with pytest.raises(SystemExit) as ended:
+        VocoderTask.main(cmd=line[: line.index("--valid_data_path_and_name_and_type")])
+    message = "--valid_data_path_and_name_and_type: no audio; give DIR/wav.scp,wav,sound"
+    assert ended.value.code == 2 and message in capsys.readouterr().err
+
+
+def spoil(folder: Path, name: str) -> None:
+    """Make the audio of the first utterance, or the list, unusable in a named way."""
+    path, scp = folder / "an152-mwhw-b.wav", folder / "wav.scp"
+    wav, sample_rate = soundfile.read(path)
+    lines = scp.read_text().splitlines(keepends=True)
+    if name == "missing":
+        path.unlink()
+    elif name == "no audio":
+        path.write_bytes(b"RIFF and nothing more")
+    elif name == "no samples":
+        soundfile.write(path, wav[:0], sample_rate)
+    elif name == "stereo":
+        soundfile.write(path, np.stack([wav, wav], axis=1), sample_rate)
+    elif name == "rate":
+        soundfile.write(path, wav, 22050)
+    elif name == "nan":
+        soundfile.write(path, np.full(len(wav), np.nan, np.float32), sample_rate, subtype="FLOAT")
+    elif name == "empty list":
+        scp.write_text("")
+    elif name == "duplicate":
+        scp.write_text("".join([*lines, lines[0]]))
+    elif name == "no path":
+        scp.write_text("".join(["an152-mwhw-b\n", *lines[1:]]))
+
+
+@pytest.mark.parametrize(
+    ("how", "message", "status"),
+    [
+        ("missing", "1 of 6 recordings cannot be used: an152-mwhw-b (no file ", 2),
+        ("no audio", "is not readable as audio", 2),
+        ("no samples", "an152-mwhw-b (no samples)", 2),
+        ("stereo", "an152-mwhw-b (2 channels); make a clean directory with `evagan format", 2),
+        ("rate", "an152-mwhw-b (22050 Hz, the model has 16000 Hz)", 2),
+        ("empty list", "wav.scp: no utterances in it", 2),
+        ("duplicate", "wav.scp:7: duplicate id 'an152-mwhw-b', first on line 1", 2),
+        ("no path", "wav.scp:1: 'an152-mwhw-b' has nothing behind it", 2),
+        ("nan", "utterance 'an152-mwhw-b': wav has values that are NaN", 1),
+    ],
+)
+def test_audio(fails: Fails, folder: Path, how: str, message: str, status: int):
+    spoil(folder, how)
+    # A whole epoch in a data loader's worker: what is wrong inside a file shows when it is read.
+    assert message in fails({"num_workers": 1}, train=folder, status=status)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((80, 63), "feats of shape (80, 63), not (frames, 80): frames and bands are swapped"),
+        ((40, 80), "40 frames of 256 samples beside 16000 samples (62.5 frames)"),
+        (None, "feats.scp: 1 utterance(s) of wav.scp have no features: an152-mwhw-b"),
+    ],
+)
+def test_features(fails: Fails, folder: Path, an4: Path, shape: tuple | None, message: str):
+    lines = []
+    for line in (folder / "wav.scp").read_text().splitlines():
+        utterance, path = line.split()
+        fits = (soundfile.info(path).frames // 256 + 1, 80)
+        np.save(folder / f"{utterance}.npy", np.zeros(shape if utterance == "an152-mwhw-b" and shape else fits, "f"))
+        lines.append(f"{utterance} {folder}/{utterance}.npy\n")
+    (folder / "feats.scp").write_text("".join(lines if shape else lines[1:]))
+    options = {"train_data_path_and_name_and_type": [[f"{folder}/feats.scp", "feats", "npy"]]}
+    assert message in fails(options, train=folder)
+
+
+def test_unwritable_output(fails: Fails, tmp_path: Path):
+    (tmp_path / "file").write_text("no directory")
+    assert "cannot write " in fails(output_dir=tmp_path / "file" / "exp", status=1)
+
+
+@pytest.fixture(scope="module")
+def trained(train: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Experiment of one epoch."""
+    return train(tmp_path_factory.mktemp("exp") / "trained")
+
+
+@pytest.fixture
+def experiment(trained: Path, tmp_path: Path) -> Path:
+    """A copy of an experiment to spoil."""
+    return Path(shutil.copytree(trained, tmp_path / "experiment", symlinks=True))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"vocoder_conf": {"generator": {"channels": 128}}}, "generator.channels: 128 != 64"),
+        ({"vocoder_conf": {"mel": {"f_min": 0}}}, "mel.f_min: 0.0 != 80.0"),
+        ({"vocoder_conf": {"discriminators": {"mpd": {"channels": 4}}}}, "discriminators.mpd.channels: 4 != 2"),
+        ({"vocoder_conf": {"balancer": False}}, "(balancer on), the config has mel, "),
+    ],
+)
+def test_resuming_with_another_configuration(fails: Fails, experiment: Path, config: dict, message: str):
+    before = {path: path.stat().st_mtime_ns for path in experiment.iterdir()}
+    assert message in fails(config, output_dir=experiment)
+    assert {path: path.stat().st_mtime_ns for path in experiment.iterdir()} == before
+
+
+@pytest.mark.parametrize("mismatch", ["generator", "vocoder"])
+def test_starting_from_another_configuration(fails: Fails, experiment: Path, mismatch: str):
+    weights = experiment / "latest.pth"
+    change = {
+        "generator": {"vocoder_conf": {"generator": {"resblock_kernels": [5]}}},
+        "vocoder": {"vocoder": "hifigan", "vocoder_conf": {"preset": "hifigan_v1_22k"}},
+    }[mismatch]
+    message = fails({"init_param": [str(weights)]} | change, output_dir=experiment / "next")
+    wanted = "generator.resblock_kernels: [5] != [3]" if mismatch == "generator" else "is of vocoder: eva_gan"
+    assert f"{weights} is of " in message and wanted in message
+
+
+def test_weights_without_their_config(fails: Fails, experiment: Path):
+    (experiment / "config.yaml").unlink()
+    change = {"vocoder_conf": {"generator": {"channels": 128}}, "init_param": [str(experiment / "1epoch.pth")]}
+    message = fails(change, output_dir=experiment / "next")
+    assert "a checkpoint is of another configuration: size mismatch for gan.generator." in message
+
+
+@pytest.mark.parametrize("name", ["checkpoint.pth", "1epoch.pth"])
+def test_truncated_checkpoint(fails: Fails, experiment: Path, name: str):
+    content = (experiment / name).read_bytes()
+    (experiment / name).write_bytes(content[: len(content) // 2])
+    resumed = name == "checkpoint.pth"
+    options = {} if resumed else {"init_param": [str(experiment / name)]}
+    message = fails(options, output_dir=experiment if resumed else experiment / "next", status=1)
+    assert f"{experiment / name} is truncated" in message
+
+
+def test_weights_that_do_not_fit_are_not_passed_over(experiment: Path):
+    state = torch.load(experiment / "1epoch.pth", weights_only=True)
+    state.pop("gan.generator.upsampler.pre.bias")
+    torch.save(state, experiment / "1epoch.pth")
+    with pytest.raises(EvaganError, match=r"Missing key.*gan\.generator\.upsampler\.pre\.bias"):
+        VocoderTask.build_model_from_file(None, experiment / "1epoch.pth")
+
+
+def test_a_full_disk_leaves_the_former_checkpoint(tmp_path: Path):
+    path = tmp_path / "checkpoint.pth"
+    torch.save({"weight": torch.ones(2)}, path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(EvaganError, match=f"cannot write {path}"), whole_checkpoints():
+            torch.save({"weight": torch.zeros(100_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert torch.equal(torch.load(path, weights_only=True)["weight"], torch.ones(2))
+    assert list(tmp_path.iterdir()) == [path]

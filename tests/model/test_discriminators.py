@@ -1,0 +1,61 @@
+"""Discriminators: one contract, the published shapes, robustness at the ends."""
+
+import pytest
+import torch
+
+from evagan_plugin.config import DiscriminatorsConfig, PeriodConfig, ResolutionConfig
+from evagan_plugin.model.discriminators import (
+    MultiPeriodDiscriminator,
+    MultiResolutionDiscriminator,
+    build_discriminators,
+)
+
+SMALL = {
+    "mpd": lambda: MultiPeriodDiscriminator(PeriodConfig(periods=(2, 3), channels=4, max_channels=16)),
+    "mrd": lambda: MultiResolutionDiscriminator(
+        ResolutionConfig(resolutions=((256, 64, 256), (128, 32, 100)), channels=4)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SMALL)
+@pytest.mark.parametrize("samples", [2048, 2047])
+def test_every_member_gives_logits_and_feature_maps(kind, samples):
+    group = SMALL[kind]()
+    judgements = group(torch.randn(2, 1, samples))
+    assert len(judgements) == 2
+    for judgement in judgements:
+        assert judgement.logits.dim() == 2 and judgement.logits.shape[0] == 2
+        assert len(judgement.feature_maps) == 6
+        assert torch.equal(judgement.feature_maps[-1].flatten(1), judgement.logits)
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_judging_both_at_once_equals_judging_each(kind):
+    group = SMALL[kind]().double()
+    real, fake = torch.randn(2, 3, 1, 1024, dtype=torch.double)
+    for together, alone in zip(group.judge_both(real, fake), (group(real), group(fake)), strict=True):
+        for left, right in zip(together, alone, strict=True):
+            assert torch.allclose(left.logits, right.logits)
+            assert all(map(torch.allclose, left.feature_maps, right.feature_maps))
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_silence_has_finite_gradients(kind):
+    wav = torch.zeros(1, 1, 2048, requires_grad=True)
+    sum(judgement.logits.square().sum() for judgement in SMALL[kind]()(wav)).backward()
+    assert torch.isfinite(wav.grad).all()
+
+
+def test_default_sizes_are_the_published_ones():
+    count = {
+        name: sum(p.numel() for p in group.parameters())
+        for name, group in (("mpd", MultiPeriodDiscriminator()), ("mrd", MultiResolutionDiscriminator()))
+    }
+    # HiFi-GAN's MPD: 41.1 M parameters; UnivNet's MRD: 0.28 M.
+    assert count["mpd"] == pytest.approx(41.1e6, rel=0.01)
+    assert count["mrd"] == pytest.approx(0.28e6, rel=0.05)
+
+
+def test_a_discriminator_can_be_left_out():
+    assert list(build_discriminators(DiscriminatorsConfig(mrd=None, mpd=PeriodConfig(channels=4)))) == ["mpd"]
