@@ -11,10 +11,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from evagan_plugin.config.schema import (
-    MelConfig,
-    VocoderConfig,
-)
+from evagan_plugin.config.aliases import rename_old_fields
+from evagan_plugin.config.schema import MelConfig, VocoderConfig
 from evagan_plugin.errors import ConfigError, nearest
 from evagan_plugin.utils.files import write_text
 
@@ -107,8 +105,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def _with_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge settings over the preset that they name, and that one over its own."""
-    settings = dict(settings)
+    """Merge settings over the preset that they name, and that one over its own; old field names become today's."""
+    settings = rename_old_fields(settings)
     name = settings.pop("preset", None)
     if name is None:
         return settings

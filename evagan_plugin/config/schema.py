@@ -27,6 +27,11 @@ def _nested(value: object) -> object:
 
 Dilations = Annotated[tuple[PositiveInts, ...], BeforeValidator(_nested), Field(min_length=1)]
 
+BALANCED_MEL_WEIGHT = 500.0
+"""Large: the gradient of a log-mel loss lies nearly all in quiet bins, where the logarithm is steep."""
+SUMMED_MEL_WEIGHT = 45.0
+"""HiFi-GAN, section 2.4."""
+
 STFT_RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 """(n_fft, hop_length, win_length) in samples, of Parallel WaveGAN's STFT loss and of UnivNet's discriminator."""
 
@@ -243,47 +248,35 @@ class DiscriminatorsConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class LossWeights:
-    """One number a kind of loss; 0 leaves the loss out."""
+    """Weight of each kind of loss; 0 leaves the loss out.
 
-    mel: NonNegativeFloat = 45.0
-    """L1 between full-band log-mels (HiFi-GAN, equation 5)."""
+    With the balancer on, a weight is the loss's part of the gradient at the generator's output, in proportion to the
+    other weights (EnCodec, section 3.4). With ``balancer: off`` it is the loss's coefficient in a plain sum (HiFi-GAN,
+    section 2.4).
+    """
+
+    mel: NonNegativeFloat | None = None
+    """L1 between full-band log-mels (HiFi-GAN, section 2.4). Null: 500 with the balancer, HiFi-GAN's 45 without."""
     feature_matching: NonNegativeFloat = 2.0
-    """L1 between feature maps, for each discriminator (HiFi-GAN, equation 6)."""
+    """L1 between feature maps, for each discriminator (HiFi-GAN, section 2.4)."""
     adversarial: NonNegativeFloat = 1.0
-    """Least squares, for each discriminator (HiFi-GAN, equation 4)."""
+    """Least squares, for each discriminator (HiFi-GAN, section 2.4)."""
     stft: NonNegativeFloat = 0.0
     """Multi-resolution STFT loss (Parallel WaveGAN, section 2.2)."""
 
     def __post_init__(self) -> None:
-        if not self.mel + self.feature_matching + self.adversarial + self.stft:
+        if self.mel == 0 and not self.feature_matching + self.adversarial + self.stft:
             raise ValueError("every loss has weight 0")
-
-    def by_loss(self, discriminators: tuple[str, ...]) -> dict[str, float]:
-        """Return the weight of each loss by its log name (``mel``, ``adv_mpd``, ...), without those of weight 0."""
-        weights = {"mel": self.mel, "stft": self.stft}
-        for name in discriminators:
-            weights[f"adv_{name}"] = self.adversarial
-            weights[f"fm_{name}"] = self.feature_matching
-        return {name: weight for name, weight in weights.items() if weight}
 
 
 @dataclass(frozen=True, config=STRICT)
 class BalancerConfig:
-    """The loss balancer (EnCodec, section 3.4)."""
+    """The loss balancer (EnCodec, section 3.4); the weights are in ``losses``."""
 
-    shares: LossWeights = LossWeights(mel=500.0, feature_matching=2.0, adversarial=1.0)
-    """Parts of the gradient at the generator's output, in proportion; they replace ``losses`` while it is on.
-
-    The norm of the mel loss's gradient is nearly all in quiet bins, where the logarithm is steep, so only a large part
-    of it reaches what is loud. With HiFi-GAN's coefficients it has more than 0.998 of the whole in the first 600 steps
-    of the tiny preset (norms: mel 20 to 50, feature matching 0.15 to 0.6 and adversarial 0.1 to 0.3 a discriminator; a
-    log has them under ``balancer/norm_``). These shares, with two discriminators 0.988, leave the adversarial losses
-    more of it; the mel loss falls a little slower for that.
-    """
     total_norm: PositiveFloat = 1.0
-    """Sum of the average norms of the balanced parts, an item; what their sum has is about that at most."""
+    """Sum of the average norms of the balanced gradients, per item; an upper bound of the norm of their sum."""
     decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
-    """Decay a step of the moving average of gradient norms."""
+    """Decay per step of the moving average of gradient norms."""
     epsilon: PositiveFloat = 1e-12
     """Added to the average norm that a gradient is divided by."""
 
@@ -314,12 +307,15 @@ class VocoderConfig:
     generator: GeneratorConfig
     discriminators: DiscriminatorsConfig = DiscriminatorsConfig()
     losses: LossWeights = LossWeights()
-    """Coefficients of the plain weighted sum of losses, used where ``balancer`` is off."""
+    """Weights of the losses, with the balancer and without it."""
     balancer: Annotated[BalancerConfig | None, BeforeValidator(_switched_off)] = BalancerConfig()
     """``off`` trains on the plain weighted sum."""
     training: TrainingConfig = TrainingConfig()
 
     def __post_init__(self) -> None:
+        if self.losses.mel is None:
+            mel = SUMMED_MEL_WEIGHT if self.balancer is None else BALANCED_MEL_WEIGHT
+            object.__setattr__(self, "losses", replace(self.losses, mel=mel))
         factor, hop = self.generator.upsample_factor, self.mel.hop_length
         if factor != hop:
             rates = " x ".join(map(str, self.generator.upsample_rates))
@@ -340,9 +336,12 @@ class VocoderConfig:
 
     @property
     def weights(self) -> dict[str, float]:
-        """Weight of each loss by its log name: shares with the balancer on, coefficients without."""
-        chosen = self.losses if self.balancer is None else self.balancer.shares
-        return chosen.by_loss(self.discriminators.names)
+        """Weight of each loss by its log name (``mel``, ``adv_mpd``, ...), without those of weight 0."""
+        losses = self.losses
+        weights = {"mel": losses.mel, "stft": losses.stft}
+        for name in self.discriminators.names:
+            weights |= {f"adv_{name}": losses.adversarial, f"fm_{name}": losses.feature_matching}
+        return {name: weight for name, weight in weights.items() if weight}
 
 
 def _check_odd(**kernels: int) -> None:

@@ -17,6 +17,7 @@ from evagan_plugin.config import (
     load_config,
     load_preset,
 )
+from evagan_plugin.config.aliases import REPORTED
 from evagan_plugin.errors import ConfigError
 
 
@@ -56,6 +57,7 @@ def test_an_override_changes_its_field_alone():
         ("generator: {context: none}", lambda c: c.generator.context is None),
         ("generator: {activation: leaky_relu}", lambda c: c.generator.activation == "leaky_relu"),
         ("balancer: off", lambda c: c.balancer is None and c.weights["mel"] == 45.0),
+        ("losses: {adversarial: 0, feature_matching: 0}", lambda c: c.weights == {"mel": 500.0}),
         ("generator: {checkpointing: true}", lambda c: c.generator.checkpointing),
         ("training: {segment_frames: 32}", lambda c: c.training.segment_frames == 32),
         ("balancer: {epsilon: 1e-10}", lambda c: c.balancer.epsilon == 1e-10),
@@ -106,6 +108,62 @@ def test_a_file_that_is_no_config_is_one_line_with_its_path(content, tmp_path):
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(ConfigError, match="cannot read"):
         load_config(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("given_", "weights"),
+    [
+        ({}, (500.0, 2.0, 1.0, 0.0)),
+        ({"balancer": "off"}, (45.0, 2.0, 1.0, 0.0)),
+        ({"balancer": {}}, (500.0, 2.0, 1.0, 0.0)),
+        ({"losses": {"mel": 7}}, (7.0, 2.0, 1.0, 0.0)),
+        ({"losses": {"mel": 7}, "balancer": "off"}, (7.0, 2.0, 1.0, 0.0)),
+        ({"losses": {"adversarial": 3, "stft": 4}}, (500.0, 2.0, 3.0, 4.0)),
+        ({"losses": {"adversarial": 3, "stft": 4}, "balancer": "off"}, (45.0, 2.0, 3.0, 4.0)),
+        ({"losses": {"mel": None}, "balancer": {"decay": 0.9}}, (500.0, 2.0, 1.0, 0.0)),
+    ],
+)
+@pytest.mark.parametrize("preset", ["eva_gan_tiny_16k", "firefly_gan_base_44k"])
+def test_losses_are_the_weights_and_their_defaults_follow_from_the_balancer(preset, given_, weights, tmp_path):
+    config = build_config({"preset": preset} | given_)
+    assert weights_of(config) == weights
+    assert config.weights.get("stft", 0.0) == weights[3] and config.weights["adv_mrd"] == weights[2]
+    dump_config(config, tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("old", "weights"),
+    [
+        ({"balancer": {"shares": {"mel": 500, "feature_matching": 4, "adversarial": 3, "stft": 2}}}, (500, 4, 3, 2)),
+        ({"balancer": {"shares": {"mel": 8}}, "losses": {"mel": 45, "adversarial": 9}}, (8, 2, 1, 0)),
+        ({"balancer": {"shares": {"feature_matching": 0, "adversarial": 5}}}, (45, 0, 5, 0)),
+        ({"preset": "hifigan_v1_22k", "balancer": {"shares": {"adversarial": 2}}}, (45, 2, 2, 0)),
+    ],
+)
+def test_shares_of_an_old_config_keep_their_meaning(old, weights, tmp_path, caplog):
+    """They took the place of ``losses``, and HiFi-GAN's coefficient in the place of a share that was not given."""
+    REPORTED.clear()
+    for _ in range(2):
+        config = build_config({"preset": "eva_gan_tiny_16k", **old})
+    assert weights_of(config) == weights and config.balancer == load_preset("eva_gan_tiny_16k").balancer
+    assert [record.getMessage() for record in caplog.records] == [
+        "config field 'balancer.shares' is now 'losses': its values are used as before; please rename it"
+    ]
+    dump_config(config, tmp_path / "config.yaml")
+    assert "shares" not in (tmp_path / "config.yaml").read_text()
+    assert load_config(tmp_path / "config.yaml") == config and len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("shares", [3, None, [1], {"mell": 1}, {"mel": -1}])
+def test_wrong_shares_of_an_old_config_are_an_error_of_losses(shares):
+    with pytest.raises(ConfigError, match="losses"):
+        build_config({"preset": "eva_gan_tiny_16k", "balancer": {"shares": shares}})
+
+
+def weights_of(config):
+    losses = config.losses
+    return losses.mel, losses.feature_matching, losses.adversarial, losses.stft
 
 
 FIELDS = {

@@ -84,7 +84,7 @@ def test_evaluation_leaves_the_balancer_and_reports_the_plain_sum(wav):
 
 
 def test_losses_of_weight_zero_are_not_computed(wav):
-    gan = tiny_gan(balancer={"shares": {"mel": 1, "adversarial": 0, "feature_matching": 0, "stft": 1}})
+    gan = tiny_gan(losses={"mel": 1, "adversarial": 0, "feature_matching": 0, "stft": 1})
     assert {"mel", "stft"} == {name for name in gan.generator_turn(wav).stats if "/" not in name} - {"loss"}
 
 

@@ -1,0 +1,33 @@
+"""Old names of config fields: a config that has one means what it meant, and one line names the new field."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+OLD_SHARES = {"mel": 45.0, "feature_matching": 2.0, "adversarial": 1.0, "stft": 0.0}
+"""What ``balancer.shares`` took in the place of a weight that it did not have."""
+
+REPORTED: set[str] = set()
+"""Old names that a line has named."""
+
+
+def rename_old_fields(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of a :class:`VocoderConfig` with today's names in the place of old ones."""
+    settings = dict(settings)
+    balancer = settings.get("balancer")
+    if isinstance(balancer, Mapping) and "shares" in balancer:
+        settings["balancer"] = {name: value for name, value in balancer.items() if name != "shares"}
+        shares = balancer["shares"]
+        # Beside them ``losses`` had no effect; every config that was written out had both.
+        settings["losses"] = OLD_SHARES | shares if isinstance(shares, Mapping) else shares
+        _report("balancer.shares", "losses")
+    return settings
+
+
+def _report(old: str, new: str) -> None:
+    """Say it once in a process: hosts build the same config several times."""
+    if old not in REPORTED:
+        REPORTED.add(old)
+        logger.warning("config field '%s' is now '%s': its values are used as before; please rename it", old, new)
