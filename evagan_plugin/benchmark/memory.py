@@ -1,4 +1,4 @@
-"""What a generator turn keeps for its backward pass, by kind of activation: bytes, peak and time, side by side."""
+"""What a generator step keeps for its backward pass, by kind of activation: bytes, peak and time, side by side."""
 
 import multiprocessing
 import statistics
@@ -32,17 +32,17 @@ class Usage(NamedTuple):
     saved: int
     """Tensors kept between the generator's forward and backward pass, weights left out."""
     peak: int
-    """Growth of the process's peak memory, or of CUDA's, over one whole turn."""
+    """Growth of the process's peak memory, or of CUDA's, over one whole step."""
 
 
 def memory(
     preset: Annotated[str, typer.Option(help="Preset to measure.")] = "eva_gan_base_44k",
     frames: Annotated[int, typer.Option(help="Mel frames of the item; 0: 256 with CUDA, 64 without.")] = 0,
     batch: Annotated[int, typer.Option(help="Items.")] = 1,
-    rounds: Annotated[int, typer.Option(help="Timed turns of each variant, interleaved, after one that is not.")] = 3,
+    rounds: Annotated[int, typer.Option(help="Timed steps of each variant, interleaved, after one that is not.")] = 3,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cuda" if torch.cuda.is_available() else "cpu",
 ) -> None:
-    """Measure one generator turn with LeakyReLU, plain SiLU, SiLU recomputed in backward, and checkpointing too."""
+    """Measure one generator step with LeakyReLU, plain SiLU, SiLU recomputed in backward, and checkpointing too."""
     checked_device(device)
     frames = frames or (256 if device.startswith("cuda") else 64)
     usage = {}
@@ -54,11 +54,11 @@ def memory(
     reference = usage[REFERENCE]
     kind = "CUDA peak" if device.startswith("cuda") else "RSS peak"
     typer.echo(
-        f"{preset}, {batch} x {frames} frames, one generator turn on {_device_name(device)}, torch {torch.__version__}"
+        f"{preset}, {batch} x {frames} frames, one generator step on {_device_name(device)}, torch {torch.__version__}"
     )
     typer.echo(f"{'activation':34}{'saved MiB':>11}{'ratio':>8}{kind + ' MiB':>15}{'ratio':>8}{'time ratio':>12}")
     for name, (saved, peak) in usage.items():
-        ratios = [turn / plain for turn, plain in zip(seconds[name], seconds[REFERENCE], strict=True)]
+        ratios = [step / plain for step, plain in zip(seconds[name], seconds[REFERENCE], strict=True)]
         typer.echo(
             f"{name:34}{saved / MIB:>11.1f}{saved / reference.saved:>8.2f}{peak / MIB:>15.1f}"
             f"{peak / reference.peak:>8.2f}{statistics.median(ratios):>12.2f}"
@@ -66,13 +66,13 @@ def memory(
 
 
 def measure_memory(preset: str, variant: str, frames: int, batch: int, device: str) -> Usage:
-    """Run one generator turn of a variant and measure it; the peak is right only in a fresh process."""
+    """Run one generator step of a variant and measure it; the peak is right only in a fresh process."""
     gan, wav = _prepare(preset, variant, frames, batch, device)
     cuda = device.startswith("cuda")
     if cuda:
         torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device) if cuda else peak_rss()
-    gan.generator_turn(wav).loss.backward()
+    gan.generator_step(wav).loss.backward()
     after = torch.cuda.max_memory_allocated(device) if cuda else peak_rss()
     gan.zero_grad(set_to_none=True)
     return Usage(saved_bytes(gan, wav), after - before)
@@ -107,13 +107,13 @@ def saved_bytes(gan: GANVocoder, wav: torch.Tensor) -> int:
 
 
 def measure_time(preset: str, frames: int, batch: int, rounds: int, device: str) -> dict[str, list[float]]:
-    """Return seconds of ``rounds`` generator turns of each variant, in turn, after one round to warm up."""
+    """Return seconds of ``rounds`` generator steps of each variant, in turn, after one round to warm up."""
     prepared = {name: _prepare(preset, name, frames, batch, device) for name in VARIANTS}
     seconds: dict[str, list[float]] = {name: [] for name in VARIANTS}
     for _ in track(range(rounds + 1), "time"):
         for name, (gan, wav) in prepared.items():
             start = time.perf_counter()
-            gan.generator_turn(wav).loss.backward()
+            gan.generator_step(wav).loss.backward()
             if device.startswith("cuda"):
                 torch.cuda.synchronize(device)
             seconds[name].append(time.perf_counter() - start)

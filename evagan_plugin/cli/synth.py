@@ -39,7 +39,7 @@ def synth(
     import torch
 
     from evagan_plugin.errors import EvaganError, UsageError
-    from evagan_plugin.inference.batch import find_items, synthesise_all
+    from evagan_plugin.inference.batch import find_items, synthesize_all
     from evagan_plugin.inference.external import open_external
     from evagan_plugin.inference.vocoder import EVAGANVocoder
 
@@ -52,7 +52,7 @@ def synth(
         raise UsageError("--untrained is for vocoders of ours, not for --vocoder")
     items = find_items(source)
     load = open_external if vocoder else EVAGANVocoder.untrained if untrained else EVAGANVocoder.load
-    failed = synthesise_all(load(model, config, device=device, dtype=getattr(torch, dtype.value)), items, out_dir)
+    failed = synthesize_all(load(model, config, device=device, dtype=getattr(torch, dtype.value)), items, out_dir)
     typer.echo(f"{len(items) - len(failed)} of {len(items)} utterances written to {out_dir}")
     if failed:
         listed = "; ".join(f"{utt_id}: {reason}" for utt_id, reason in failed.items())

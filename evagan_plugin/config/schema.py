@@ -227,7 +227,7 @@ class ResolutionConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class DiscriminatorsConfig:
-    """Which discriminators judge, and their sizes."""
+    """Which discriminators there are, and their sizes."""
 
     mpd: Annotated[PeriodConfig | None, BeforeValidator(_switched_off)] = PeriodConfig()
     """Multi-period discriminator, or ``none``."""

@@ -54,7 +54,7 @@ class EvaGan(BaseVocoder):
         config.vocoder_conf = config_to_dict(vocoder)
         self.gan = GANVocoder(vocoder)
         self.progress = Progress()
-        self.turn = DISCRIMINATORS
+        self.active = DISCRIMINATORS
         self.best_loss: dict[str, float] | None = None
         self.conversion = self._conversion_from(config.audio, "audio")
 
@@ -121,21 +121,21 @@ class EvaGan(BaseVocoder):
             self.load_state_dict(state)
 
     def train_step(self, batch: dict, criterion: nn.Module, optimizer_idx: int) -> tuple[dict, dict]:
-        """Take the turn of one optimizer; the value of ``loss`` is the weighted sum, its gradient the balanced one."""
-        self.turn = optimizer_idx
+        """Take the step of one optimizer; the value of ``loss`` is the weighted sum, its gradient the balanced one."""
+        self.active = optimizer_idx
         if self.training and optimizer_idx == DISCRIMINATORS:
             # Crops and stochastic depth of a step follow from its number, so that a resumed run has the same.
             rank, size = rank_and_size()
             torch.manual_seed(self.config.training_seed + self.progress.steps * size + rank)
-        take_turn = self.gan.generator_turn if optimizer_idx == GENERATOR else self.gan.discriminator_turn
+        take_step = self.gan.generator_step if optimizer_idx == GENERATOR else self.gan.discriminator_step
         # What runs in bfloat16 is said by vocoder_conf.training.bf16; Coqui's autocast would include the losses.
         with torch.autocast(batch["waveform"].device.type, enabled=False):
-            turn = take_turn(batch["waveform"], batch.get("mel"))
+            output = take_step(batch["waveform"], batch.get("mel"))
         if self.training and optimizer_idx == GENERATOR:
             self.progress.step()
-        stats = average_values(turn.stats) if self.training else dict(turn.stats)
+        stats = average_values(output.stats) if self.training else dict(output.stats)
         value = stats.pop("loss" if optimizer_idx == GENERATOR else "disc_loss")
-        return {"model_outputs": turn.fake}, {"loss": turn.loss + (value - turn.loss).detach(), **stats}
+        return {"model_outputs": output.fake}, {"loss": output.loss + (value - output.loss).detach(), **stats}
 
     @torch.inference_mode()
     def eval_step(self, batch: dict, criterion: nn.Module, optimizer_idx: int) -> tuple[dict, dict]:
@@ -143,8 +143,8 @@ class EvaGan(BaseVocoder):
         return self.train_step(batch, criterion, optimizer_idx)
 
     def before_gradient_clipping(self) -> None:
-        """Average over processes the gradients of the part whose turn it is."""
-        part = self.gan.generator if self.turn == GENERATOR else self.gan.discriminators
+        """Average over processes the gradients of the part whose step it is."""
+        part = self.gan.generator if self.active == GENERATOR else self.gan.discriminators
         average_gradients(part.parameters())
 
     @torch.inference_mode()

@@ -94,14 +94,14 @@ class SegmentCrop:
 
     Args:
         hop_length: Samples a frame.
-        least: Frames that shorter utterances are padded to: audio with zeros, features with ``silence``.
-        most: Frames that longer utterances are cut to.
+        min_frames: Frames that shorter utterances are padded to: audio with zeros, features with ``silence``.
+        max_frames: Frames that longer utterances are cut to.
         silence: Log-mel frame of digital silence (n_mels,).
     """
 
     hop_length: int
-    least: int
-    most: int
+    min_frames: int
+    max_frames: int
     silence: np.ndarray
 
     @classmethod
@@ -114,14 +114,14 @@ class SegmentCrop:
     def for_listening(cls, config: VocoderConfig) -> "SegmentCrop":
         """Whole utterances of 0.2 s to :data:`LISTENING_SECONDS`."""
         mel = config.mel
-        least = max(mel.n_fft, mel.sample_rate // 5) // mel.hop_length + 1
-        most = LISTENING_SECONDS * mel.sample_rate // mel.hop_length
-        return cls(mel.hop_length, least, max(least, most), _silence(config))
+        shortest = max(mel.n_fft, mel.sample_rate // 5) // mel.hop_length + 1
+        longest = LISTENING_SECONDS * mel.sample_rate // mel.hop_length
+        return cls(mel.hop_length, shortest, max(shortest, longest), _silence(config))
 
     def whole(self, samples: int) -> "SegmentCrop":
         """Return a crop that keeps all of an utterance of so many samples, its end padded to whole frames."""
-        frames = max(math.ceil(samples / self.hop_length), self.least)
-        return replace(self, least=frames, most=frames)
+        frames = max(math.ceil(samples / self.hop_length), self.min_frames)
+        return replace(self, min_frames=frames, max_frames=frames)
 
     def __call__(self, utterance: str, data: Mapping[str, np.ndarray], draw: int) -> dict[str, np.ndarray]:
         """Cut one utterance.
@@ -144,7 +144,7 @@ class SegmentCrop:
         if "feats" in data:
             self._check_feats(utterance, data["feats"], len(wav))
             available = min(available, len(data["feats"]))
-        frames = min(max(available, self.least), self.most)
+        frames = min(max(available, self.min_frames), self.max_frames)
         start = draw % (available - frames + 1) if available > frames else 0
         first, samples = start * self.hop_length, frames * self.hop_length
         stretch = wav[first : first + samples]

@@ -180,11 +180,11 @@ def _label_row(panels: Sequence["Axes"], utt_id: str, sample_rate: int) -> None:
 
 
 def _band_of(hertz: Sequence[float], sample_rate: int) -> np.ndarray:
-    """Return where frequencies lie on the axis of bands, by the centres of the transform's own filters."""
+    """Return where frequencies lie on the axis of bands, by the centers of the transform's own filters."""
     filters = _transform(sample_rate).filters.numpy()
     bins = np.linspace(0.0, sample_rate / 2, filters.shape[1])
-    centres = filters @ bins / filters.sum(axis=1)
-    return np.interp(hertz, [0.0, *centres, sample_rate / 2], [0.0, *np.arange(BANDS) + 0.5, BANDS])
+    centers = filters @ bins / filters.sum(axis=1)
+    return np.interp(hertz, [0.0, *centers, sample_rate / 2], [0.0, *np.arange(BANDS) + 0.5, BANDS])
 
 
 @cache

@@ -55,7 +55,7 @@ def find_items(source: str | Path) -> list[Item]:
     return items
 
 
-def synthesise_all(vocoder: Vocoder, items: list[Item], out_dir: str | Path) -> dict[str, str]:
+def synthesize_all(vocoder: Vocoder, items: list[Item], out_dir: str | Path) -> dict[str, str]:
     """Synthesise each item to ``out_dir/UTT_ID.wav`` (16 bit) and write ``out_dir/wav.scp``.
 
     Audio is copy-synthesised and comes out exactly as long as it was (at the vocoder's rate); mels come out with
@@ -69,7 +69,7 @@ def synthesise_all(vocoder: Vocoder, items: list[Item], out_dir: str | Path) -> 
     for item in track(items, "synth"):
         target = out_dir / f"{item.utt_id}.wav"
         try:
-            wav = _synthesise(vocoder, item)
+            wav = _synthesize(vocoder, item)
             save_audio(target, wav.numpy(), vocoder.sample_rate)
         except EvaganError as error:
             failed[item.utt_id] = str(error)
@@ -80,7 +80,7 @@ def synthesise_all(vocoder: Vocoder, items: list[Item], out_dir: str | Path) -> 
     return failed
 
 
-def _synthesise(vocoder: Vocoder, item: Item) -> Tensor:
+def _synthesize(vocoder: Vocoder, item: Item) -> Tensor:
     if Path(item.source).suffix.lower() in AUDIO_SUFFIXES:
         wav, sample_rate = load_audio(item.source)
         return vocoder.resynthesize(downmix(wav), sample_rate)

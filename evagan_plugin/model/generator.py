@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from evagan_plugin.config import GeneratorConfig, VocoderConfig, load_preset
 from evagan_plugin.errors import UsageError
 from evagan_plugin.model.context import ContextModule
-from evagan_plugin.model.init import centre, remove_weight_norm
+from evagan_plugin.model.init import center, remove_weight_norm
 from evagan_plugin.model.upsampler import Upsampler
 
 LOG_MEL_MEAN, LOG_MEL_DEVIATION = -5.0, 2.5
@@ -53,7 +53,7 @@ class EVAGANGenerator(nn.Module):
         channels = config.context.dims[-1] if config.context else n_mels
         self.upsampler = Upsampler(channels, config, 1.0 if config.context else input_deviation**2)
         # The constant part of log-mels is larger than what differs between them.
-        centre(self.context.layers[0] if config.context else self.upsampler.pre, input_mean)
+        center(self.context.layers[0] if config.context else self.upsampler.pre, input_mean)
 
     @classmethod
     def from_config(cls, config: VocoderConfig) -> "EVAGANGenerator":

@@ -40,7 +40,7 @@ def initialised(conv: Convolution, input_power: float, output_rms: float = 1.0) 
     return weight_norm(conv)
 
 
-def centre(conv: nn.Conv1d, mean: float) -> None:
+def center(conv: nn.Conv1d, mean: float) -> None:
     """Set the bias of a convolution so that an input of this mean gives an output of mean 0."""
     with torch.no_grad():
         conv.bias.copy_(-mean * conv.weight.sum(dim=(1, 2)))

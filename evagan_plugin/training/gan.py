@@ -1,6 +1,6 @@
-"""The two turns of GAN training, once, for every host.
+"""The two steps of GAN training, once, for every host.
 
-A host calls :meth:`GANVocoder.discriminator_turn` and :meth:`GANVocoder.generator_turn` on each batch, in its own
+A host calls :meth:`GANVocoder.discriminator_step` and :meth:`GANVocoder.generator_step` on each batch, in its own
 order, and steps its own optimizers on the losses that they return.
 """
 
@@ -25,8 +25,8 @@ from evagan_plugin.training.losses import (
 )
 
 
-class Turn(NamedTuple):
-    """What one turn gives a host."""
+class StepOutput(NamedTuple):
+    """What one step gives a host."""
 
     loss: Tensor
     """Scalar to call ``backward`` on."""
@@ -56,7 +56,7 @@ class GANVocoder(nn.Module):
         balancer = config.balancer
         self.balancer = balancer and LossBalancer(self.weights, balancer.total_norm, balancer.decay, balancer.epsilon)
 
-    def generator_turn(self, wav: Tensor, mel: Tensor | None = None, condition: Tensor | None = None) -> Turn:
+    def generator_step(self, wav: Tensor, mel: Tensor | None = None, condition: Tensor | None = None) -> StepOutput:
         """Score the generator.
 
         In training mode ``loss`` is a surrogate: its gradient is the balanced one (the weighted sum's with
@@ -86,29 +86,29 @@ class GANVocoder(nn.Module):
                     gradients[name] = torch.autograd.grad(group[name], y, retain_graph=name != names[-1])[0]
         stats["loss"] = sum(self.weights[name] * stats[name] for name in list(stats))
         if not balancing:
-            return Turn(stats["loss"], stats, y)
+            return StepOutput(stats["loss"], stats, y)
         if self.balancer is None:
             gradient = sum(self.weights[name] * gradient for name, gradient in gradients.items())
         else:
             gradient, balance = self.balancer.combine(gradients)
             stats |= {f"balancer/{name}": value for name, value in balance.items()}
-        return Turn((fake * gradient).sum(), stats, y.detach())
+        return StepOutput((fake * gradient).sum(), stats, y.detach())
 
-    def discriminator_turn(self, wav: Tensor, mel: Tensor | None = None, condition: Tensor | None = None) -> Turn:
-        """Score the discriminators; the loss reaches them alone. Arguments as in :meth:`generator_turn`."""
+    def discriminator_step(self, wav: Tensor, mel: Tensor | None = None, condition: Tensor | None = None) -> StepOutput:
+        """Score the discriminators; the loss reaches them alone. Arguments as in :meth:`generator_step`."""
         with torch.no_grad():
             fake = self._generate(wav, mel, condition)
-        real, judged = self._crop(wav, fake)
+        real, cropped = self._crop(wav, fake)
         stats: dict[str, Tensor] = {}
         loss = wav.new_zeros(())
         for name, group in self.discriminators.items():
             with self._autocast(wav):
-                judgements = group.judge_both(real, judged)
-            one = discriminator_loss(*judgements)
+                real_outputs, fake_outputs = group.forward_pair(real, cropped)
+            one = discriminator_loss(real_outputs, fake_outputs)
             loss = loss + one
             stats[f"disc_{name}"] = one.detach()
         stats["disc_loss"] = loss.detach()
-        return Turn(loss, stats, fake)
+        return StepOutput(loss, stats, fake)
 
     def _generate(self, wav: Tensor, mel: Tensor | None, condition: Tensor | None) -> Tensor:
         hop = self.config.mel.hop_length
@@ -130,19 +130,19 @@ class GANVocoder(nn.Module):
             yield {"mel": self.mel_loss(fake, wav)}
         if "stft" in self.weights:
             yield {"stft": self.stft_loss(fake, wav)}
-        real, judged = self._crop(wav, fake)
+        real, fake = self._crop(wav, fake)
         for name, group in self.discriminators.items():
             losses: dict[str, Tensor] = {}
             if not {f"adv_{name}", f"fm_{name}"} & self.weights.keys():
                 continue
             with self._autocast(wav):
-                wrong = group(judged)
+                fake_outputs = group(fake)
                 if f"fm_{name}" in self.weights:
                     with torch.no_grad():
-                        right = group(real)
-                    losses[f"fm_{name}"] = feature_matching_loss(right, wrong)
+                        real_outputs = group(real)
+                    losses[f"fm_{name}"] = feature_matching_loss(real_outputs, fake_outputs)
             if f"adv_{name}" in self.weights:
-                losses[f"adv_{name}"] = generator_loss(wrong)
+                losses[f"adv_{name}"] = generator_loss(fake_outputs)
             yield losses
 
     def _crop(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:

@@ -100,7 +100,7 @@ def test_a_converted_generator_trains(convert: Run, published: Path, tmp_path: P
     config, generator = load_generator(tmp_path / "ours")
     config = replace(config, discriminators=DiscriminatorsConfig(mpd=PeriodConfig((2,), 4, 8), mrd=None))
     gan = GANVocoder(config, generator).train()
-    gan.generator_turn(0.1 * torch.randn(1, 1, 8 * 256)).loss.backward()
+    gan.generator_step(0.1 * torch.randn(1, 1, 8 * 256)).loss.backward()
     gradients = [tensor.grad for tensor in generator.parameters()]
     assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
     assert sum(float(gradient.abs().sum()) for gradient in gradients) > 0

@@ -6,7 +6,7 @@ import soundfile
 
 from evagan_plugin.config import build_config
 from evagan_plugin.errors import UsageError
-from evagan_plugin.inference.batch import find_items, synthesise_all
+from evagan_plugin.inference.batch import find_items, synthesize_all
 from evagan_plugin.inference.vocoder import EVAGANVocoder
 from evagan_plugin.model.generator import EVAGANGenerator
 
@@ -26,7 +26,7 @@ def test_mels_lie_frames_first_in_a_list_and_bands_first_in_a_file(listed, swapp
     path, scp = tmp_path / "u.npy", tmp_path / "feats.scp"
     np.save(path, np.zeros((FRAMES, BANDS) if listed != swapped else (BANDS, FRAMES), np.float32))
     scp.write_text(f"u {path}\n")
-    failed = synthesise_all(vocoder, find_items(scp if listed else path), tmp_path / "out")
+    failed = synthesize_all(vocoder, find_items(scp if listed else path), tmp_path / "out")
     if swapped:
         assert f"{path}: " in failed["u"]
         assert "frames and bands are swapped" in failed["u"]

@@ -22,19 +22,19 @@ SMALL = {
 @pytest.mark.parametrize("samples", [2048, 2047])
 def test_every_member_gives_logits_and_feature_maps(kind, samples):
     group = SMALL[kind]()
-    judgements = group(torch.randn(2, 1, samples))
-    assert len(judgements) == 2
-    for judgement in judgements:
-        assert judgement.logits.dim() == 2 and judgement.logits.shape[0] == 2
-        assert len(judgement.feature_maps) == 6
-        assert torch.equal(judgement.feature_maps[-1].flatten(1), judgement.logits)
+    outputs = group(torch.randn(2, 1, samples))
+    assert len(outputs) == 2
+    for output in outputs:
+        assert output.logits.dim() == 2 and output.logits.shape[0] == 2
+        assert len(output.feature_maps) == 6
+        assert torch.equal(output.feature_maps[-1].flatten(1), output.logits)
 
 
 @pytest.mark.parametrize("kind", SMALL)
-def test_judging_both_at_once_equals_judging_each(kind):
+def test_a_pair_in_one_pass_is_scored_as_each_alone(kind):
     group = SMALL[kind]().double()
     real, fake = torch.randn(2, 3, 1, 1024, dtype=torch.double)
-    for together, alone in zip(group.judge_both(real, fake), (group(real), group(fake)), strict=True):
+    for together, alone in zip(group.forward_pair(real, fake), (group(real), group(fake)), strict=True):
         for left, right in zip(together, alone, strict=True):
             assert torch.allclose(left.logits, right.logits)
             assert all(map(torch.allclose, left.feature_maps, right.feature_maps))
@@ -43,7 +43,7 @@ def test_judging_both_at_once_equals_judging_each(kind):
 @pytest.mark.parametrize("kind", SMALL)
 def test_silence_has_finite_gradients(kind):
     wav = torch.zeros(1, 1, 2048, requires_grad=True)
-    sum(judgement.logits.square().sum() for judgement in SMALL[kind]()(wav)).backward()
+    sum(output.logits.square().sum() for output in SMALL[kind]()(wav)).backward()
     assert torch.isfinite(wav.grad).all()
 
 

@@ -69,8 +69,8 @@ end_follow() {
 }
 trap end_follow EXIT
 
-# synthesise OUT_DIR WAV_SCP MODEL [OPTION ...]: synthesise in parallel, to OUT_DIR/wav.scp.
-synthesise() {
+# synthesize OUT_DIR WAV_SCP MODEL [OPTION ...]: synthesise in parallel, to OUT_DIR/wav.scp.
+synthesize() {
     local out=$1 scp=$2 model=$3 jobs made_by
     shift 3
     made_by="$(readlink -f "${model}") $*"
@@ -204,9 +204,9 @@ stage_4() {
     [ -e "${model}" ] || need "${checkpoint}" 3
     for set in "${tests[@]}"; do
         need "${dumpdir}/${set}/wav.scp" 2
-        synthesise "${exp}/synth/${set}" "${dumpdir}/${set}/wav.scp" "${checkpoint}"
+        synthesize "${exp}/synth/${set}" "${dumpdir}/${set}/wav.scp" "${checkpoint}"
         [ "${controls}" = false ] ||
-            synthesise "${exp}/untrained/${set}" "${dumpdir}/${set}/wav.scp" "${checkpoint}" --untrained
+            synthesize "${exp}/untrained/${set}" "${dumpdir}/${set}/wav.scp" "${checkpoint}" --untrained
     done
 }
 

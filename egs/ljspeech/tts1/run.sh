@@ -13,6 +13,6 @@ FORWARD_TO=./tts.sh
 ./tts.sh \
     --local_data_opts "--corpus_dir ${corpus_dir@Q} --num_dev ${num_dev} --num_test ${num_test}" \
     --token_type phn --cleaner tacotron --g2p g2p_en_no_space \
-    --vocoder ../voc1/exp/voc_eva_gan_base_centred/valid.mel.best.pth \
-    --vocoder_config ../voc1/conf/train_eva_gan_base_centred.yaml \
+    --vocoder ../voc1/exp/voc_eva_gan_base_centered/valid.mel.best.pth \
+    --vocoder_config ../voc1/conf/train_eva_gan_base_centered.yaml \
     "${forwarded[@]}"

@@ -1,4 +1,4 @@
-"""The ESPnet model of the vocoder task: batches in ESPnet's shapes to the turns of :class:`GANVocoder` and back."""
+"""The ESPnet model of the vocoder task: batches in ESPnet's shapes to the steps of :class:`GANVocoder` and back."""
 
 import torch
 from espnet2.torch_utils.device_funcs import force_gatherable
@@ -32,14 +32,14 @@ class ESPnetVocoderModel(AbsGANESPnetModel):
         Args:
             wav: Waveforms (B, F * hop).
             feats: Log-mels (B, F, n_mels) to start from; computed from ``wav`` when None.
-            forward_generator: Whose turn it is.
+            forward_generator: Whose step it is.
 
         Returns:
             dict: ``loss``, ``stats``, ``weight`` and ``optim_idx``, as ``AbsGANESPnetModel`` says.
         """
-        take_turn = self.gan.generator_turn if forward_generator else self.gan.discriminator_turn
-        turn = take_turn(wav.unsqueeze(1), None if feats is None else feats.transpose(1, 2))
-        loss, stats, weight = force_gatherable((turn.loss, turn.stats, wav.shape[0]), wav.device)
+        take_step = self.gan.generator_step if forward_generator else self.gan.discriminator_step
+        output = take_step(wav.unsqueeze(1), None if feats is None else feats.transpose(1, 2))
+        loss, stats, weight = force_gatherable((output.loss, output.stats, wav.shape[0]), wav.device)
         optimizer = GENERATOR if forward_generator else DISCRIMINATOR
         return {"loss": loss, "stats": stats, "weight": weight, "optim_idx": optimizer}
 

@@ -71,10 +71,8 @@ class JointDiscriminator(nn.Module):
         self.groups = build_discriminators(config.discriminators)
 
     def forward(self, x: Tensor) -> list[list[Tensor]]:
-        """Judge waveforms (B, 1, T); for each sub-discriminator, its feature maps and its logits (B, N) last."""
-        return [
-            [*judgement.feature_maps[:-1], judgement.logits] for group in self.groups.values() for judgement in group(x)
-        ]
+        """Score waveforms (B, 1, T); for each sub-discriminator, its feature maps and its logits (B, N) last."""
+        return [[*output.feature_maps[:-1], output.logits] for group in self.groups.values() for output in group(x)]
 
 
 def generator_config(settings: Mapping[str, Any], allowed: tuple[str, ...] = ("mel", "generator")) -> VocoderConfig:

@@ -1,6 +1,6 @@
 """Joint training with the losses of EVA-GAN and its balancer (``tts: eva_gan_joint``).
 
-ESPnet's ``joint_text2wav`` adds the vocoder's losses with fixed coefficients. This model takes the vocoder's two turns
+ESPnet's ``joint_text2wav`` adds the vocoder's losses with fixed coefficients. This model takes the vocoder's two steps
 from :class:`GANVocoder` instead; ``vocoder_params`` is a whole vocoder config, and ``balancer: off`` is possible.
 """
 
@@ -61,21 +61,21 @@ class EVAGANJointText2Wav(JointText2Wav):
 
     def _forward_generator(self, **batch: Tensor) -> dict[str, Any]:
         text2mel_loss, stats, feats, wav = self._cut(**batch)
-        turn = self.gan.generator_turn(wav, feats)
-        stats |= {name: value.item() for name, value in turn.stats.items()}
+        output = self.gan.generator_step(wav, feats)
+        stats |= {name: value.item() for name, value in output.stats.items()}
         stats |= {
             "text2mel_loss": text2mel_loss.item(),
             "vocoder_loss": stats["loss"],
             "loss": self.lambda_text2mel * text2mel_loss.item() + stats["loss"],
         }
-        return self._result(self.lambda_text2mel * text2mel_loss + turn.loss, stats, wav.shape[0], optimizer=0)
+        return self._result(self.lambda_text2mel * text2mel_loss + output.loss, stats, wav.shape[0], optimizer=0)
 
     def _forward_discrminator(self, **batch: Tensor) -> dict[str, Any]:
         with torch.no_grad():
             _, _, feats, wav = self._cut(**batch)
-        turn = self.gan.discriminator_turn(wav, feats)
-        stats = {name: value.item() for name, value in turn.stats.items()}
-        return self._result(turn.loss, stats, wav.shape[0], optimizer=1)
+        output = self.gan.discriminator_step(wav, feats)
+        stats = {name: value.item() for name, value in output.stats.items()}
+        return self._result(output.loss, stats, wav.shape[0], optimizer=1)
 
     def _cut(self, speech: Tensor, speech_lengths: Tensor, **batch: Tensor) -> tuple[Tensor, dict, Tensor, Tensor]:
         """Run the acoustic model and cut the same stretches out of its features and the speech.

@@ -3,13 +3,13 @@
 from torch import nn
 
 from evagan_plugin.config import DiscriminatorsConfig
-from evagan_plugin.model.discriminators.base import DiscriminatorGroup, Judgement, SubDiscriminator
+from evagan_plugin.model.discriminators.base import DiscriminatorGroup, DiscriminatorOutput, SubDiscriminator
 from evagan_plugin.model.discriminators.mpd import MultiPeriodDiscriminator
 from evagan_plugin.model.discriminators.mrd import MultiResolutionDiscriminator
 
 __all__ = [
     "DiscriminatorGroup",
-    "Judgement",
+    "DiscriminatorOutput",
     "MultiPeriodDiscriminator",
     "MultiResolutionDiscriminator",
     "SubDiscriminator",

@@ -11,17 +11,17 @@ from evagan_plugin.model.activation import Activation
 from evagan_plugin.model.init import initialised
 
 
-class Judgement(NamedTuple):
-    """What a sub-discriminator says of a batch of waveforms."""
+class DiscriminatorOutput(NamedTuple):
+    """Scores and feature maps of a batch of waveforms, from one sub-discriminator."""
 
     logits: Tensor
     """Scores (B, N); towards 1 for real, towards 0 for generated."""
     feature_maps: list[Tensor]
-    """Output of every layer behind its activation, and the scores before they are flattened."""
+    """Output of every layer after its activation, and the scores before they are flattened."""
 
-    def half(self, index: int) -> Judgement:
+    def half(self, index: int) -> DiscriminatorOutput:
         """Return the first (0) or second (1) half of the batch."""
-        return Judgement(self.logits.chunk(2)[index], [x.chunk(2)[index] for x in self.feature_maps])
+        return DiscriminatorOutput(self.logits.chunk(2)[index], [x.chunk(2)[index] for x in self.feature_maps])
 
 
 class SubDiscriminator(nn.Module):
@@ -42,15 +42,15 @@ class SubDiscriminator(nn.Module):
         """Lay waveforms (B, 1, T) out as images (B, 1, H, W)."""
         raise NotImplementedError
 
-    def forward(self, wav: Tensor) -> Judgement:
-        """Judge waveforms (B, 1, T)."""
+    def forward(self, wav: Tensor) -> DiscriminatorOutput:
+        """Score waveforms (B, 1, T)."""
         x = self.view(wav)
         feature_maps = []
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
             feature_maps.append(x)
         x = self.layers[-1](x)
-        return Judgement(x.flatten(1), [*feature_maps, x])
+        return DiscriminatorOutput(x.flatten(1), [*feature_maps, x])
 
 
 class DiscriminatorGroup(nn.Module):
@@ -60,11 +60,11 @@ class DiscriminatorGroup(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
 
-    def forward(self, wav: Tensor) -> list[Judgement]:
-        """Judge waveforms (B, 1, T), once a member."""
+    def forward(self, wav: Tensor) -> list[DiscriminatorOutput]:
+        """Score waveforms (B, 1, T), once per member."""
         return [member(wav) for member in self.members]
 
-    def judge_both(self, real: Tensor, fake: Tensor) -> tuple[list[Judgement], list[Judgement]]:
-        """Judge real and generated waveforms (B, 1, T) in one pass, as data-parallel wrappers want it."""
+    def forward_pair(self, real: Tensor, fake: Tensor) -> tuple[list[DiscriminatorOutput], list[DiscriminatorOutput]]:
+        """Score real and generated waveforms (B, 1, T) in one pass, as data-parallel wrappers want it."""
         both = self(torch.cat([real, fake]))
-        return [judgement.half(0) for judgement in both], [judgement.half(1) for judgement in both]
+        return [output.half(0) for output in both], [output.half(1) for output in both]

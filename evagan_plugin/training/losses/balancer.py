@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 class LossBalancer(nn.Module):
     """Weighs gradients at the generator's output by their own average norms.
 
-    Use, in a generator turn::
+    Use, in a generator step::
 
         y = fake.detach().requires_grad_()
         balanced = balancer(losses_of(y), y)            # {"mel": ..., "adv_mpd": ...}
@@ -38,7 +38,7 @@ class LossBalancer(nn.Module):
     items, so the gradient of the parameters grows with the batch: choose ``grad_clip`` for the batch size at hand.
 
     Args:
-        weights: Share of each loss, by name; they need not sum to 1.
+        weights: Weight of each loss, by name; they need not sum to 1.
         total_norm: Sum of the average norms of the balanced parts, an item.
         decay: Decay a step of the average norms.
         epsilon: Added to an average norm before dividing by it.

@@ -116,11 +116,11 @@ def test_a_speaker_changes_the_waveform():
 def test_discriminator_fits_espnets_losses():
     discriminator = JointDiscriminator(**TINY_DISCRIMINATOR)
     real, fake = (0.1 * torch.randn(2, 1, 16 * HOP) for _ in range(2))
-    judged = discriminator(fake.requires_grad_())
-    assert len(judged) == 3  # two periods, one resolution
-    assert all(outputs[-1].dim() == 2 for outputs in judged)
-    assert FeatureMatchLoss()(judged, judged) == 0
-    loss = GeneratorAdversarialLoss()(judged) + FeatureMatchLoss()(judged, discriminator(real))
+    scored = discriminator(fake.requires_grad_())
+    assert len(scored) == 3  # two periods, one resolution
+    assert all(outputs[-1].dim() == 2 for outputs in scored)
+    assert FeatureMatchLoss()(scored, scored) == 0
+    loss = GeneratorAdversarialLoss()(scored) + FeatureMatchLoss()(scored, discriminator(real))
     loss.backward()
     assert fake.grad.abs().sum() > 0
 

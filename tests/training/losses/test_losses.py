@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from evagan_plugin.config import MelConfig
-from evagan_plugin.model.discriminators import Judgement
+from evagan_plugin.model.discriminators import DiscriminatorOutput
 from evagan_plugin.training.losses import (
     MelLoss,
     MultiResolutionSTFTLoss,
@@ -14,18 +14,20 @@ from evagan_plugin.training.losses import (
 )
 
 
-def judgement(score, feature=0.0):
-    return Judgement(torch.full((2, 3), score), [torch.full((2, 4), feature), torch.full((2, 1), 2 * feature)])
+def output(score, feature=0.0):
+    return DiscriminatorOutput(
+        torch.full((2, 3), score), [torch.full((2, 4), feature), torch.full((2, 1), 2 * feature)]
+    )
 
 
 def test_adversarial_losses_are_least_squares_summed_over_members():
-    assert generator_loss([judgement(0.5), judgement(1.0)]) == pytest.approx(0.25)
-    assert discriminator_loss([judgement(1.0)], [judgement(0.0)]) == 0
-    assert discriminator_loss([judgement(0.5), judgement(1.0)], [judgement(0.5), judgement(2.0)]) == pytest.approx(4.5)
+    assert generator_loss([output(0.5), output(1.0)]) == pytest.approx(0.25)
+    assert discriminator_loss([output(1.0)], [output(0.0)]) == 0
+    assert discriminator_loss([output(0.5), output(1.0)], [output(0.5), output(2.0)]) == pytest.approx(4.5)
 
 
 def test_feature_matching_sums_layer_means_and_leaves_the_real_side_alone():
-    real, fake = judgement(0, 1.0), judgement(0, 3.0)
+    real, fake = output(0, 1.0), output(0, 3.0)
     for feature in (*real.feature_maps, *fake.feature_maps):
         feature.requires_grad_()
     loss = feature_matching_loss([real], [fake])

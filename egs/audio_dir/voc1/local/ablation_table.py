@@ -43,7 +43,7 @@ class Run:
     parameters: int
     """Of the generator, weight normalisation folded in."""
     seconds_a_step: float
-    """Both turns and the reading of data; median over the epochs of ESPnet's ``train_time``."""
+    """Both steps and the reading of data; median over the epochs of ESPnet's ``train_time``."""
     peak_memory: float
     """Most memory of the training (GiB): that of the GPU as ESPnet states it, else the process's resident set."""
     device: str
