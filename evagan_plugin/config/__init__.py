@@ -1,5 +1,10 @@
-"""Every config field with its unit (``schema``), presets and YAML (``loading``): the one face to import from."""
+"""Every config field with its unit (``schema``, ``discriminators``, ``training``), presets and YAML (``loading``).
 
+The one face to import from.
+"""
+
+from evagan_plugin.config.discriminators import DiscriminatorsConfig, PeriodConfig, ResolutionConfig
+from evagan_plugin.config.fields import STFT_RESOLUTIONS
 from evagan_plugin.config.loading import (
     build_config,
     build_mel_config,
@@ -12,19 +17,8 @@ from evagan_plugin.config.loading import (
     merge_settings,
     read_yaml,
 )
-from evagan_plugin.config.schema import (
-    STFT_RESOLUTIONS,
-    BalancerConfig,
-    ContextConfig,
-    DiscriminatorsConfig,
-    GeneratorConfig,
-    LossWeights,
-    MelConfig,
-    PeriodConfig,
-    ResolutionConfig,
-    TrainingConfig,
-    VocoderConfig,
-)
+from evagan_plugin.config.schema import ContextConfig, GeneratorConfig, MelConfig, VocoderConfig
+from evagan_plugin.config.training import BalancerConfig, LossWeights, OptimizationConfig, TrainingConfig
 
 __all__ = [
     "STFT_RESOLUTIONS",
@@ -34,6 +28,7 @@ __all__ = [
     "GeneratorConfig",
     "LossWeights",
     "MelConfig",
+    "OptimizationConfig",
     "PeriodConfig",
     "ResolutionConfig",
     "TrainingConfig",

@@ -1,4 +1,4 @@
-"""What a vocoder is made of: frozen dataclasses with units and invariants.
+"""A vocoder's mel, generator and whole: frozen dataclasses with units and invariants.
 
 :mod:`evagan_plugin.config.loading` reads and writes them (YAML, presets, overrides).
 """
@@ -7,16 +7,18 @@ import math
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
-STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-PositiveInts = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
-
-
-def _switched_off(value: object) -> object:
-    """Read YAML's ``off`` and ``none`` (``false`` and a string to a parser) as absent."""
-    return None if value is False or value in ("none", "off") else value
+from evagan_plugin.config.discriminators import DiscriminatorsConfig
+from evagan_plugin.config.fields import STFT_RESOLUTIONS, STRICT, PositiveInts, Switchable
+from evagan_plugin.config.training import (
+    BALANCED_MEL_WEIGHT,
+    SUMMED_MEL_WEIGHT,
+    BalancerConfig,
+    LossWeights,
+    TrainingConfig,
+)
 
 
 def _nested(value: object) -> object:
@@ -26,14 +28,6 @@ def _nested(value: object) -> object:
 
 
 Dilations = Annotated[tuple[PositiveInts, ...], BeforeValidator(_nested), Field(min_length=1)]
-
-BALANCED_MEL_WEIGHT = 500.0
-"""Large: the gradient of a log-mel loss lies nearly all in quiet bins, where the logarithm is steep."""
-SUMMED_MEL_WEIGHT = 45.0
-"""HiFi-GAN, section 2.4."""
-
-STFT_RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
-"""(n_fft, hop_length, win_length) in samples, of Parallel WaveGAN's STFT loss and of UnivNet's discriminator."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -129,7 +123,7 @@ class ContextConfig:
 class GeneratorConfig:
     """The generator: context-aware module, then the upsampling stack (EVA-GAN, section 3; HiFi-GAN, section 2.2)."""
 
-    context: Annotated[ContextConfig | None, BeforeValidator(_switched_off)]
+    context: Annotated[ContextConfig | None, Switchable]
     """``none`` leaves the context-aware module out: HiFi-GAN."""
     channels: PositiveInt
     """Channels before the first upsampling; each stage halves them."""
@@ -195,111 +189,6 @@ class GeneratorConfig:
 
 
 @dataclass(frozen=True, config=STRICT)
-class PeriodConfig:
-    """Multi-period discriminator (HiFi-GAN, section 2.3)."""
-
-    periods: PositiveInts = (2, 3, 5, 7, 11)
-    """Samples at which each sub-discriminator folds the waveform."""
-    channels: PositiveInt = 32
-    """Channels of the first layer; they grow fourfold a layer."""
-    max_channels: PositiveInt = 1024
-    """Upper bound of the growth."""
-
-
-@dataclass(frozen=True, config=STRICT)
-class ResolutionConfig:
-    """Multi-resolution discriminator on STFT magnitudes (UnivNet, section 2.2)."""
-
-    resolutions: Annotated[tuple[tuple[PositiveInt, PositiveInt, PositiveInt], ...], Field(min_length=1)] = (
-        STFT_RESOLUTIONS
-    )
-    """(n_fft, hop_length, win_length) of each sub-discriminator (samples)."""
-    channels: PositiveInt = 32
-    """Channels of every layer."""
-
-    def __post_init__(self) -> None:
-        for n_fft, hop_length, win_length in self.resolutions:
-            if not hop_length <= win_length <= n_fft:
-                raise ValueError(
-                    f"resolution [{n_fft}, {hop_length}, {win_length}] must be [n_fft >= hop <= win <= n_fft]"
-                )
-
-
-@dataclass(frozen=True, config=STRICT)
-class DiscriminatorsConfig:
-    """Which discriminators there are, and their sizes."""
-
-    mpd: Annotated[PeriodConfig | None, BeforeValidator(_switched_off)] = PeriodConfig()
-    """Multi-period discriminator, or ``none``."""
-    mrd: Annotated[ResolutionConfig | None, BeforeValidator(_switched_off)] = ResolutionConfig()
-    """Multi-resolution discriminator, or ``none``."""
-    activation: Literal["silu", "leaky_relu"] = "silu"
-    """Activation inside both (EVA-GAN: SiLU)."""
-
-    def __post_init__(self) -> None:
-        if not self.names:
-            raise ValueError("mpd and mrd are both none: adversarial training needs one")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the discriminators that are there."""
-        return tuple(name for name in ("mpd", "mrd") if getattr(self, name) is not None)
-
-
-@dataclass(frozen=True, config=STRICT)
-class LossWeights:
-    """Weight of each kind of loss; 0 leaves the loss out.
-
-    With the balancer on, a weight is the loss's part of the gradient at the generator's output, in proportion to the
-    other weights (EnCodec, section 3.4). With ``balancer: off`` it is the loss's coefficient in a plain sum (HiFi-GAN,
-    section 2.4).
-    """
-
-    mel: NonNegativeFloat | None = None
-    """L1 between full-band log-mels (HiFi-GAN, section 2.4). Null: 500 with the balancer, HiFi-GAN's 45 without."""
-    feature_matching: NonNegativeFloat = 2.0
-    """L1 between feature maps, for each discriminator (HiFi-GAN, section 2.4)."""
-    adversarial: NonNegativeFloat = 1.0
-    """Least squares, for each discriminator (HiFi-GAN, section 2.4)."""
-    stft: NonNegativeFloat = 0.0
-    """Multi-resolution STFT loss (Parallel WaveGAN, section 2.2)."""
-
-    def __post_init__(self) -> None:
-        if self.mel == 0 and not self.feature_matching + self.adversarial + self.stft:
-            raise ValueError("every loss has weight 0")
-
-
-@dataclass(frozen=True, config=STRICT)
-class BalancerConfig:
-    """The loss balancer (EnCodec, section 3.4); the weights are in ``losses``."""
-
-    total_norm: PositiveFloat = 1.0
-    """Sum of the average norms of the balanced gradients, per item; an upper bound of the norm of their sum."""
-    decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
-    """Decay per step of the moving average of gradient norms."""
-    epsilon: PositiveFloat = 1e-12
-    """Added to the average norm that a gradient is divided by."""
-
-
-@dataclass(frozen=True, config=STRICT)
-class TrainingConfig:
-    """What one training item is."""
-
-    segment_frames: PositiveInt = 256
-    """Mel frames of a training item (EVA-GAN, section 3.3: the context window)."""
-    discriminator_frames: PositiveInt | None = None
-    """Frames of a random crop that the discriminators see; all of the item when null."""
-    bf16: bool = False
-    """Compute in bfloat16 by autocast; weights, losses and the balancer stay in float32."""
-
-    def __post_init__(self) -> None:
-        if self.discriminator_frames is not None and self.discriminator_frames > self.segment_frames:
-            raise ValueError(
-                f"discriminator_frames {self.discriminator_frames} is more than segment_frames {self.segment_frames}"
-            )
-
-
-@dataclass(frozen=True, config=STRICT)
 class VocoderConfig:
     """A whole vocoder: what it hears, what it is, and how it is trained."""
 
@@ -308,7 +197,7 @@ class VocoderConfig:
     discriminators: DiscriminatorsConfig = DiscriminatorsConfig()
     losses: LossWeights = LossWeights()
     """Weights of the losses, with the balancer and without it."""
-    balancer: Annotated[BalancerConfig | None, BeforeValidator(_switched_off)] = BalancerConfig()
+    balancer: Annotated[BalancerConfig | None, Switchable] = BalancerConfig()
     """``off`` trains on the plain weighted sum."""
     training: TrainingConfig = TrainingConfig()
 

@@ -12,9 +12,11 @@ from TTS.config.shared_configs import BaseAudioConfig
 from TTS.vocoder.configs.shared_configs import BaseVocoderConfig
 
 from evagan_plugin.audio.mel import MelConversion
-from evagan_plugin.config import VocoderConfig, build_config, config_to_dict
+from evagan_plugin.config import OptimizationConfig, VocoderConfig, build_config, config_to_dict
 from evagan_plugin.coqui.mel import audio_fields, mel_config
 from evagan_plugin.errors import ConfigError, nearest
+
+DEFAULTS = OptimizationConfig()
 
 NOTES = ("restore_path", "github_branch")
 """What Coqui's trainer writes into ``config.json`` beside the config."""
@@ -97,18 +99,22 @@ class EvaGanConfig(BaseVocoderConfig):
         metadata={"help": "preset: NAME, and fields that override it (see `evagan info`)"},
     )
     seq_len: int = 0
-    batch_size: int = 16
+    batch_size: int = DEFAULTS.batch_size
     target_loss: str = "mel"
     num_test_utterances: int = field(
         default=3, metadata={"help": "Utterances that are synthesised for the dashboard after each epoch."}
     )
-    grad_clip: float | list[float] = field(default_factory=lambda: [1000.0, 1000.0])
-    lr_gen: float = 2e-4
-    lr_disc: float = 2e-4
+    grad_clip: float | list[float] = field(default_factory=lambda: [DEFAULTS.grad_clip] * 2)
+    optimizer: str = DEFAULTS.optimizer
+    optimizer_params: dict = field(
+        default_factory=lambda: {"betas": list(DEFAULTS.betas), "weight_decay": DEFAULTS.weight_decay}
+    )
+    lr_gen: float = DEFAULTS.learning_rate
+    lr_disc: float = DEFAULTS.learning_rate
     lr_scheduler_gen: str | None = "ExponentialLR"
-    lr_scheduler_gen_params: dict = field(default_factory=lambda: {"gamma": 0.999})
+    lr_scheduler_gen_params: dict = field(default_factory=lambda: {"gamma": DEFAULTS.lr_decay})
     lr_scheduler_disc: str | None = "ExponentialLR"
-    lr_scheduler_disc_params: dict = field(default_factory=lambda: {"gamma": 0.999})
+    lr_scheduler_disc_params: dict = field(default_factory=lambda: {"gamma": DEFAULTS.lr_decay})
     allow_tf32: bool = True
     cudnn_benchmark: bool = True
 

@@ -15,6 +15,7 @@ from TTS.vocoder.models import setup_model
 
 from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.cli import main
+from evagan_plugin.config import OptimizationConfig
 
 HALF_A_STEP = 0.5 / 2**15
 """Half of what 16 bits can tell apart."""
@@ -105,3 +106,38 @@ def test_trained_in_espnet(speech, wav, espnet_vocoder, evagan, tmp_path):
     features = torch.from_numpy(model.ap.melspectrogram(wav[0, 0].numpy()))
     gap = (model.conversion(features) - mel[0]).abs()
     assert gap.median() < 1e-4 and gap.max() < 0.05
+
+
+def test_both_hosts_train_alike_by_default(settings, tmp_path):
+    """One definition, in the config package: what each host builds from its own defaults is the same."""
+    task = pytest.importorskip("evagan_plugin.espnet.task.task", reason="the extra `espnet` brings ESPnet").VocoderTask
+    from espnet2.tasks.abs_task import scheduler_classes
+
+    from evagan_plugin.coqui.config import EvaGanConfig
+    from evagan_plugin.coqui.model import EvaGan
+
+    args = task.get_parser().parse_args(["--output_dir", str(tmp_path)])
+    config = EvaGanConfig()
+    config.from_dict({name: settings(tmp_path)[name] for name in ("model", "audio", "vocoder_conf")})
+    model = EvaGan(config)
+    coquis = model.get_optimizer()[::-1]  # discriminators first
+    espnets = task.build_optimizers(args, model)
+    for ours, theirs in zip(espnets, coquis, strict=True):
+        assert type(ours) is type(theirs) and ours.defaults == theirs.defaults
+        assert [p.shape for p in ours.param_groups[0]["params"]] == [p.shape for p in theirs.param_groups[0]["params"]]
+    espnets = [
+        scheduler_classes[name](optimizer, **conf)
+        for name, conf, optimizer in zip(
+            (args.scheduler, args.scheduler2), (args.scheduler_conf, args.scheduler2_conf), espnets, strict=True
+        )
+    ]
+    for ours, theirs in zip(espnets, model.get_scheduler(model.get_optimizer()), strict=True):
+        assert type(ours) is type(theirs) and ours.gamma == theirs.gamma and config.scheduler_after_epoch
+    assert (args.batch_size, args.grad_clip) == (config.batch_size, config.grad_clip[0])
+
+    ours = OptimizationConfig()
+    assert type(coquis[0]).__name__ == ours.optimizer
+    stated = coquis[0].defaults
+    assert (stated["lr"], tuple(stated["betas"])) == (ours.learning_rate, ours.betas)
+    assert (stated["weight_decay"], espnets[0].gamma) == (ours.weight_decay, ours.lr_decay)
+    assert (config.batch_size, *config.grad_clip) == (ours.batch_size, ours.grad_clip, ours.grad_clip)

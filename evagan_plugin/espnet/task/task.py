@@ -11,7 +11,7 @@ from espnet2.torch_utils.safe_torch_load import safe_torch_load
 from espnet2.utils.nested_dict_action import NestedDictAction
 from torch.multiprocessing import ProcessExitedException
 
-from evagan_plugin.config import VocoderConfig, build_config, config_to_dict
+from evagan_plugin.config import OptimizationConfig, VocoderConfig, build_config, config_to_dict
 from evagan_plugin.data.kaldi import read_table
 from evagan_plugin.data.segments import SegmentCrop, stack
 from evagan_plugin.errors import ConfigError, one_line_errors
@@ -24,11 +24,11 @@ from evagan_plugin.espnet.task.trainer import VocoderTrainer, whole_checkpoints
 from evagan_plugin.training.gan import GANVocoder
 
 PROGRAM = "vocoder_train"
-OPTIM = "adamw"
-OPTIM_CONF = {"lr": 2.0e-4, "betas": [0.8, 0.99]}
+DEFAULTS = OptimizationConfig()
+OPTIM = DEFAULTS.optimizer.lower()
+OPTIM_CONF = {"lr": DEFAULTS.learning_rate, "betas": list(DEFAULTS.betas), "weight_decay": DEFAULTS.weight_decay}
 SCHEDULER = "exponentiallr"
-SCHEDULER_CONF = {"gamma": 0.999}
-"""HiFi-GAN, section 3.1; the rate falls once an epoch."""
+SCHEDULER_CONF = {"gamma": DEFAULTS.lr_decay}
 
 
 class VocoderTask(AbsTask):
@@ -51,9 +51,9 @@ class VocoderTask(AbsTask):
         add_listening_arguments(parser)
         parser.set_defaults(
             iterator_type="task",
-            batch_size=16,
+            batch_size=DEFAULTS.batch_size,
             generator_first=False,
-            grad_clip=1000.0,
+            grad_clip=DEFAULTS.grad_clip,
             unused_parameters=True,
             use_tf32=True,
             cudnn_benchmark=True,

@@ -19,7 +19,6 @@ def main() -> None:
         output_path=output_path,
         data_path=args.data_path,
         vocoder_conf={"preset": args.preset},
-        batch_size=16,
         eval_batch_size=16,
         eval_split_size=100,
         num_loader_workers=4,
