@@ -25,7 +25,21 @@ class UsageError(EvaganError):
 
 
 class ConfigError(UsageError):
-    """A config, preset or override that cannot be used."""
+    """A config, preset or override that cannot be used.
+
+    Args:
+        message: One line.
+        field: Dotted name of the config field that is wrong, e.g. ``"generator.channels"``; None where it is no one
+            field.
+    """
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+    def within(self, place: object) -> "ConfigError":
+        """Return the same error with the file or the section that it is in before its message."""
+        return ConfigError(f"{place}: {self}", self.field)
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

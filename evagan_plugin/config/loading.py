@@ -1,6 +1,7 @@
 """Configs in and out: presets by name, overrides, YAML; what a config holds is in ``schema``."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -58,8 +59,7 @@ def load_config(path: str | Path) -> VocoderConfig:
     try:
         return build_config(read_yaml(path))
     except ConfigError as error:
-        message = str(error)
-        raise error if message.startswith(str(path)) else ConfigError(f"{path}: {message}") from None
+        raise error if str(error).startswith(str(path)) else error.within(path) from None
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _with_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
     if name is None:
         return settings
     if name not in list_presets():
-        raise ConfigError(f"unknown preset {name!r}: {nearest(str(name), list_presets())}")
+        raise ConfigError(f"unknown preset {name!r}: {nearest(str(name), list_presets())}", "preset")
     return merge_settings(
         _with_preset(yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))), settings
     )
@@ -136,12 +136,30 @@ def _validate(kind: type, settings: Mapping[str, Any]) -> Any:
         return _adapter(kind).validate_python(settings)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise ConfigError(" ".join(_explanation(kind, first).split())) from None
+        raise _config_error(kind, first) from None
 
 
-def _explanation(kind: type, error: Mapping[str, Any]) -> str:
+def _config_error(kind: type, error: Mapping[str, Any]) -> ConfigError:
     """Say which field pydantic refused and why."""
     location = [part for part in error["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
+    message = " ".join(_explanation(kind, location, error).split())
+    if error["type"] == "value_error":
+        # An invariant of a section: what it says begins with the field that it is about.
+        location += _named_first(_kind_at(kind, location), error["msg"].removeprefix("Value error, "))
+    return ConfigError(message, ".".join(map(str, location)) or None)
+
+
+def _named_first(kind: type, message: str) -> list[str]:
+    """Return the path of the field that a message begins with, ``[]`` where it begins with none."""
+    path: list[str] = []
+    for part in re.match(r"[\w.]*", message)[0].split("."):
+        if part not in {field.name for field in dataclasses.fields(_kind_at(kind, path))}:
+            break
+        path.append(part)
+    return path
+
+
+def _explanation(kind: type, location: list, error: Mapping[str, Any]) -> str:
     where = ".".join(map(str, location))
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         known = [field.name for field in dataclasses.fields(_kind_at(kind, location[:-1]))]

@@ -141,7 +141,7 @@ class EvaGanConfig(BaseVocoderConfig):
         except (OSError, ValueError) as error:
             raise ConfigError(f"{file_name}: not a config of Coqui TTS: {error}") from error
         except ConfigError as error:
-            raise ConfigError(f"{file_name}: {error}") from None
+            raise error.within(file_name) from None
 
     def parse_known_args(
         self,
@@ -191,7 +191,7 @@ def vocoder_config(config: EvaGanConfig) -> VocoderConfig:
     try:
         vocoder = build_config(settings)
     except ConfigError as error:
-        raise ConfigError(f"vocoder_conf: {error}") from None
+        raise error.within("vocoder_conf") from None
     MelConversion(mel, vocoder.mel, source_name="audio", target_name="vocoder_conf.mel")
     if vocoder.generator.global_channels:
         raise ConfigError(

@@ -22,7 +22,7 @@ def mel_config(audio: BaseAudioConfig) -> MelConfig:
     try:
         return build_mel_config(settings)
     except ConfigError as error:
-        raise ConfigError(f"audio: {error}") from None
+        raise error.within("audio") from None
 
 
 def audio_config(mel: MelConfig) -> BaseAudioConfig:

@@ -67,32 +67,64 @@ def test_ablations_are_config_lines(yaml_text, check):
     assert check(build_config({"preset": "eva_gan_base_24k", **yaml.safe_load(yaml_text)}))
 
 
+BASE = {"preset": "eva_gan_base_44k"}
+
+
 @pytest.mark.parametrize(
-    ("settings_", "expected"),
+    ("settings_", "field"),
     [
-        ({"preset": "eva_gan_bas_44k"}, "did you mean 'eva_gan_base_44k'"),
-        ({"preset": "eva_gan_base_44k", "generatr": {}}, "'generatr': did you mean 'generator'"),
-        ({"preset": "eva_gan_base_44k", "generator": {"chanels": 3}}, "'generator.chanels': did you mean 'channels'"),
-        (
-            {"preset": "eva_gan_base_44k", "generator": {"upsample_rates": [4, 4]}},
-            "generator.upsample_rates 4 x 4 = 16 is not mel.hop_length 512",
-        ),
-        ({"preset": "eva_gan_base_44k", "mel": {"f_max": 30000}}, "bands must lie within 0 to 22050 Hz"),
-        ({"preset": "eva_gan_base_44k", "generator": {"pre_kernel": 4}}, "pre_kernel 4 must be odd"),
-        ({"preset": "eva_gan_base_44k", "generator": {"channels": 100}}, "cannot be halved 7 times"),
-        ({"preset": "eva_gan_base_44k", "generator": {"activation": "relu"}}, "generator.activation: "),
-        ({"preset": "eva_gan_base_44k", "losses": {"mel": float("nan")}}, "losses.mel: "),
-        ({"preset": "eva_gan_base_44k", "discriminators": {"mpd": "none", "mrd": "none"}}, "both none"),
-        ({"preset": "eva_gan_base_44k", "training": {"segment_frames": 1}}, "too short for an STFT of 2048"),
-        ({"mel": {}}, "config field 'generator' is missing"),
-        ({"preset": "eva_gan_base_44k", "generator": 3}, "generator: "),
+        ({"preset": "eva_gan_bas_44k"}, "preset"),
+        (BASE | {"generatr": {}}, "generatr"),
+        (BASE | {"generator": {"chanels": 3}}, "generator.chanels"),
+        (BASE | {"generator": {"upsample_rates": [4, 4]}}, "generator.upsample_rates"),
+        (BASE | {"generator": {"upsample_rates": [2, 2, 2, 1]}}, "generator.upsample_rates.3"),
+        (BASE | {"mel": {"f_max": 30000}}, "mel"),
+        (BASE | {"mel": {"win_length": 4096}}, "mel.win_length"),
+        (BASE | {"generator": {"pre_kernel": 4}}, "generator.pre_kernel"),
+        (BASE | {"generator": {"channels": 100}}, "generator.channels"),
+        (BASE | {"generator": {"activation": "relu"}}, "generator.activation"),
+        (BASE | {"generator": {"context": {"dims": [8], "depths": [1, 1]}}}, "generator.context.dims"),
+        (BASE | {"losses": {"mel": float("nan")}}, "losses.mel"),
+        (BASE | {"losses": {"mel": 0, "adversarial": 0, "feature_matching": 0}}, "losses"),
+        (BASE | {"discriminators": {"mpd": "none", "mrd": "none"}}, "discriminators.mpd"),
+        (BASE | {"training": {"segment_frames": 1}}, "training"),
+        (BASE | {"training": {"discriminator_frames": 999}}, "training.discriminator_frames"),
+        ({"mel": {}}, "generator"),
+        (BASE | {"generator": 3}, "generator"),
+        (3, None),
     ],
 )
-def test_errors_name_the_field_in_one_line(settings_, expected):
+def test_errors_name_the_field_in_one_line(settings_, field):
     with pytest.raises(ConfigError) as caught:
         build_config(settings_)
-    assert expected in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert caught.value.field == field
+    assert str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings_", "words"),
+    [
+        ({"preset": "eva_gan_bas_44k"}, "unknown preset 'eva_gan_bas_44k': did you mean 'eva_gan_base_44k'? Known: "),
+        (
+            BASE | {"generator": {"chanels": 3}},
+            "unknown config field 'generator.chanels': did you mean 'channels'? Known: activation, channels, ",
+        ),
+        (
+            BASE | {"generator": {"upsample_rates": [4, 4]}},
+            "generator.upsample_rates 4 x 4 = 16 is not mel.hop_length 512",
+        ),
+        (BASE | {"mel": {"f_max": 30000}}, "mel: bands must lie within 0 to 22050 Hz, not f_min 0, f_max 30000"),
+        (BASE | {"generator": {"pre_kernel": 4}}, "generator: pre_kernel 4 must be odd"),
+        (BASE | {"generator": {"channels": 100}}, "generator: channels 100 cannot be halved 7 times"),
+        (BASE | {"discriminators": {"mpd": "none", "mrd": "none"}}, "discriminators: mpd and mrd are both none: "),
+        (BASE | {"training": {"segment_frames": 1}}, "training items of 1 frames (512 samples) are too short for an "),
+        ({"mel": {}}, "config field 'generator' is missing: give it, or start from a preset (preset: NAME)"),
+    ],
+)
+def test_errors_say_what_to_do(settings_, words):
+    with pytest.raises(ConfigError) as caught:
+        build_config(settings_)
+    assert str(caught.value).startswith(words)
 
 
 @pytest.mark.parametrize("content", ["", "- 1\n", "a: [", "{a: 1", "\x00", "a: b: c", "preset: nope"])
@@ -101,8 +133,15 @@ def test_a_file_that_is_no_config_is_one_line_with_its_path(content, tmp_path):
     path.write_text(content)
     with pytest.raises(ConfigError) as caught:
         load_config(path)
-    assert str(caught.value).startswith(str(path))
+    assert str(caught.value).startswith(str(path)) and str(caught.value).count(str(path)) == 1
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_adds_its_path_and_keeps_the_field(tmp_path):
+    (tmp_path / "config.yaml").write_text("preset: eva_gan_tiny_16k\ngenerator: {channels: 3}\n")
+    with pytest.raises(ConfigError, match=r"config\.yaml: generator: channels 3") as caught:
+        load_config(tmp_path / "config.yaml")
+    assert caught.value.field == "generator.channels"
 
 
 def test_a_missing_file_is_told(tmp_path):
@@ -157,8 +196,9 @@ def test_shares_of_an_old_config_keep_their_meaning(old, weights, tmp_path, capl
 
 @pytest.mark.parametrize("shares", [3, None, [1], {"mell": 1}, {"mel": -1}])
 def test_wrong_shares_of_an_old_config_are_an_error_of_losses(shares):
-    with pytest.raises(ConfigError, match="losses"):
+    with pytest.raises(ConfigError) as caught:
         build_config({"preset": "eva_gan_tiny_16k", "balancer": {"shares": shares}})
+    assert caught.value.field.split(".")[0] == "losses"
 
 
 def weights_of(config):

@@ -170,7 +170,7 @@ def _check_same(args: argparse.Namespace, config: VocoderConfig, checkpoint: Pat
     try:
         theirs = build_config(settings["vocoder_conf"])
     except ConfigError as error:
-        raise ConfigError(f"{path}: vocoder_conf: {error}") from None
+        raise error.within(f"{path}: vocoder_conf") from None
     check_same_config(config, theirs, checkpoint)
     return theirs
 

@@ -179,7 +179,7 @@ def vocoder_config(args: argparse.Namespace) -> VocoderConfig:
     try:
         return build_config(args.vocoder_conf or {})
     except ConfigError as error:
-        raise ConfigError(f"vocoder_conf: {error}") from None
+        raise error.within("vocoder_conf") from None
 
 
 def _complete_optimization(args: argparse.Namespace) -> None:

@@ -67,7 +67,7 @@ class JointDiscriminator(nn.Module):
         try:
             config = build_config({"preset": preset, "discriminators": settings})
         except ConfigError as error:
-            raise ConfigError(f"discriminator_params: {error}") from None
+            raise error.within("discriminator_params") from None
         self.groups = build_discriminators(config.discriminators)
 
     def forward(self, x: Tensor) -> list[list[Tensor]]:
@@ -86,7 +86,7 @@ def generator_config(settings: Mapping[str, Any], allowed: tuple[str, ...] = ("m
     try:
         return build_config({"preset": DEFAULT_PRESET, **settings})
     except ConfigError as error:
-        raise ConfigError(f"vocoder_params: {error}") from None
+        raise error.within("vocoder_params") from None
 
 
 def mel_loss_params(mel: MelConfig) -> dict[str, Any]:
