@@ -43,7 +43,7 @@ class ConfigError(UsageError):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """Return the hint that goes behind an unknown name: the nearest known one, then all of them.
+    """Return the hint that goes after an unknown name: the nearest known one, then all of them.
 
     All are left out where one is near and they are too many to read.
     """

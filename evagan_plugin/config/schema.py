@@ -35,7 +35,7 @@ class MelConfig:
     """Every choice that makes two log-mel spectrograms differ (HiFi-GAN's and BigVGAN's convention by default)."""
 
     sample_rate: PositiveInt = 22050
-    """Samples a second (Hz)."""
+    """Samples per second (Hz)."""
     n_fft: PositiveInt = 1024
     """Length of the Fourier transform (samples)."""
     hop_length: PositiveInt = 256
@@ -66,7 +66,7 @@ class MelConfig:
     ceiling: PositiveFloat | None = None
     """Band magnitudes are clamped to at most this before the logarithm; null clamps none."""
     gain: PositiveFloat = 1.0
-    """Factor behind the logarithm (Coqui's ``spec_gain``)."""
+    """Factor after the logarithm (Coqui's ``spec_gain``)."""
     preemphasis: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Coefficient c of x[t] - c x[t-1], applied to the waveform first; 0 switches it off."""
 
@@ -109,9 +109,9 @@ class ContextConfig:
     kernel_size: PositiveInt = 7
     """Frames that the stem and each depthwise convolution see."""
     drop_path: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
-    """Chance of the last block to be skipped in training; earlier blocks have less, in proportion to their depth."""
+    """Probability that training skips the last block; it falls linearly to 0 at the first (stochastic depth)."""
     layer_scale: PositiveFloat = 1e-6
-    """First value of the scale behind each block."""
+    """First value of the scale after each block."""
 
     def __post_init__(self) -> None:
         if len(self.dims) != len(self.depths):
@@ -140,7 +140,7 @@ class GeneratorConfig:
     resblock_dilations: Dilations = ((1, 3, 5),)
     """Dilations inside each residual block: one list for all blocks, or a list for each."""
     resblock: Literal[1, 2] = 1
-    """Kind of residual block: 1 has a plain convolution behind each dilated one, 2 has none (HiFi-GAN, V3)."""
+    """Kind of residual block: 1 has a plain convolution after each dilated one, 2 has none (HiFi-GAN, V3)."""
     activation: Literal["silu", "leaky_relu"] = "silu"
     """Activation of the whole stack."""
     leaky_slope: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
@@ -152,12 +152,12 @@ class GeneratorConfig:
     global_channels: NonNegativeInt = 0
     """Channels of a global condition such as a speaker embedding; 0 for none."""
     normalise: bool = False
-    """Whether mels are first normalised by a mean and a scale a band that lie with the weights (ParallelWaveGAN)."""
+    """Normalise mels first, with a mean and a scale per band that are kept with the weights (ParallelWaveGAN)."""
 
     def __post_init__(self) -> None:
         stages = len(self.upsample_rates)
         if self.channels % 2**stages:
-            raise ValueError(f"channels {self.channels} cannot be halved {stages} times (once an upsample rate)")
+            raise ValueError(f"channels {self.channels} cannot be halved {stages} times (once per upsample rate)")
         if len(self.kernels) != stages:
             raise ValueError(f"upsample_kernels has {len(self.kernels)} entries, upsample_rates has {stages}")
         for rate, kernel in zip(self.upsample_rates, self.kernels, strict=True):
@@ -166,7 +166,7 @@ class GeneratorConfig:
         if len(self.resblock_dilations) not in (1, len(self.resblock_kernels)):
             raise ValueError(
                 f"resblock_dilations has {len(self.resblock_dilations)} lists for {len(self.resblock_kernels)} "
-                "resblock_kernels: give one list, or one a kernel"
+                "resblock_kernels: give one list, or one per kernel"
             )
         _check_odd(pre_kernel=self.pre_kernel, post_kernel=self.post_kernel)
         _check_odd(**{f"resblock_kernels[{i}]": kernel for i, kernel in enumerate(self.resblock_kernels)})
@@ -190,7 +190,7 @@ class GeneratorConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class VocoderConfig:
-    """A whole vocoder: what it hears, what it is, and how it is trained."""
+    """A whole vocoder: its mel, its networks, and how it is trained."""
 
     mel: MelConfig
     generator: GeneratorConfig

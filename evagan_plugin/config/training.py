@@ -55,7 +55,7 @@ class TrainingConfig:
     segment_frames: PositiveInt = 256
     """Mel frames of a training item (EVA-GAN, section 3.3: the context window)."""
     discriminator_frames: PositiveInt | None = None
-    """Frames of a random crop that the discriminators see; all of the item when null."""
+    """Frames of a random crop that the discriminators see; the whole item when null."""
     bf16: bool = False
     """Compute in bfloat16 by autocast; weights, losses and the balancer stay in float32."""
 

@@ -27,14 +27,14 @@ class Activation(NamedTuple):
         return 0.3557 if self.name == "silu" else (1 + self.slope**2) / 2
 
     def backward(self, gradient: Tensor, x: Tensor) -> Tensor:
-        """Return the gradient before the activation, given the one behind it and the pre-activation."""
+        """Return the gradient before the activation, given the one after it and the pre-activation."""
         if self.name == "silu":
             return torch.ops.aten.silu_backward(gradient, x)
         return torch.ops.aten.leaky_relu_backward(gradient, x, self.slope, False)
 
 
 class ConvolutionArguments(NamedTuple):
-    """What ``aten::convolution`` takes behind weight and bias."""
+    """What ``aten::convolution`` takes after weight and bias."""
 
     stride: tuple[int, ...]
     padding: tuple[int, ...]

@@ -18,9 +18,9 @@ class ConvNeXtBlock(nn.Module):
 
     Args:
         dim: Channels.
-        kernel_size: Frames the depthwise convolution sees.
-        layer_scale: First value of the learned scale behind the block.
-        drop_path: Chance that an item skips the block in training (stochastic depth).
+        kernel_size: Kernel of the depthwise convolution (frames).
+        layer_scale: First value of the learned scale after the block.
+        drop_path: Probability that an item skips the block in training (stochastic depth).
     """
 
     def __init__(self, dim: int, kernel_size: int, layer_scale: float, drop_path: float) -> None:

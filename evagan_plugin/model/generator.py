@@ -14,7 +14,7 @@ LOG_MEL_MEAN, LOG_MEL_DEVIATION = -5.0, 2.5
 
 
 class Normalisation(nn.Module):
-    """(mel - mean) / scale, a band: statistics of a training set, kept with the weights.
+    """(mel - mean) / scale per band: statistics of a training set, kept with the weights.
 
     They stay outside the first convolution's weights: its zero padding stands for the mean, so folding would be wrong
     at both ends.
@@ -70,7 +70,7 @@ class EVAGANGenerator(nn.Module):
 
     @property
     def upsample_factor(self) -> int:
-        """Samples a frame."""
+        """Samples per frame."""
         return self.config.upsample_factor
 
     def forward(self, mel: Tensor, condition: Tensor | None = None) -> Tensor:

@@ -1,7 +1,7 @@
 """Initial weights of convolutions, and weight normalisation put on and taken off.
 
-With PyTorch's own weights and SiLU every layer weakens the signal against its biases: behind seven stages of the
-generator the waveform does not depend on the mel, and gradients that small are lost in the epsilon of Adam; behind six
+With PyTorch's own weights and SiLU every layer weakens the signal against its biases. After seven stages of the
+generator the waveform does not depend on the mel, and gradients that small are lost in the epsilon of Adam; after six
 layers of a discriminator real and generated waveforms look alike. So the discriminators' layers, and the upsampler's
 between mel and waveform outside its residual blocks, start with an output of a known RMS, the last one quiet
 (``upsampler.INITIAL_RMS``); and the generator's first layer starts with its input centred.
@@ -31,7 +31,7 @@ def initialised(conv: Convolution, input_power: float, output_rms: float = 1.0) 
 
     Args:
         conv: The convolution.
-        input_power: Mean square of what it sees.
+        input_power: Mean square of its input.
         output_rms: RMS of its output.
     """
     terms = conv.in_channels * math.prod(conv.kernel_size) / (math.prod(conv.stride) if conv.transposed else 1)

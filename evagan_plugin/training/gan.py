@@ -146,7 +146,7 @@ class GANVocoder(nn.Module):
             yield losses
 
     def _crop(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """Cut the same random run of frames out of both, where ``training.discriminator_frames`` says so."""
+        """Cut the same random run of frames out of both, where ``training.discriminator_frames`` is given."""
         frames, hop = self.config.training.discriminator_frames, self.config.mel.hop_length
         surplus = 0 if frames is None or not self.training else real.shape[-1] // hop - frames
         if surplus <= 0:

@@ -123,7 +123,7 @@ def test_a_condition_changes_the_voice_and_needs_channels():
         small_generator()(mel, torch.ones(1, 4, 1))
 
 
-def test_wrong_bands_are_told():
+def test_wrong_bands_are_reported():
     with pytest.raises(UsageError, match=r"\(batch, 10, frames\), not \(1, 11, 6\)"):
         small_generator()(torch.randn(1, 11, 6))
 

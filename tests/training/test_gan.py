@@ -109,7 +109,7 @@ def test_mels_of_a_host_take_the_place_of_computed_ones(wav):
 
 
 @pytest.mark.parametrize("shape", [(2, 2048), (2, 2, 2048), (2, 1, 2050)])
-def test_wrong_waveforms_are_told(shape):
+def test_wrong_waveforms_are_reported(shape):
     with pytest.raises(UsageError, match="waveforms of shape"):
         tiny_gan().generator_step(torch.zeros(shape))
 

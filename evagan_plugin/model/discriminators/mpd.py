@@ -11,7 +11,7 @@ class PeriodDiscriminator(SubDiscriminator):
     """Sees the waveform folded at a period: samples that are a period apart become neighbours.
 
     Args:
-        period: Samples a row.
+        period: Samples per row.
         config: Channels.
         activation: Activation between layers.
     """
@@ -34,7 +34,7 @@ class PeriodDiscriminator(SubDiscriminator):
 
 
 class MultiPeriodDiscriminator(DiscriminatorGroup):
-    """One :class:`PeriodDiscriminator` a period.
+    """One :class:`PeriodDiscriminator` per period.
 
     Args:
         config: Periods and channels; HiFi-GAN's by default.

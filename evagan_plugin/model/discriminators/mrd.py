@@ -14,7 +14,7 @@ class ResolutionDiscriminator(SubDiscriminator):
 
     Args:
         n_fft: Length of the Fourier transform (samples).
-        hop_length: Samples a frame.
+        hop_length: Samples per frame.
         win_length: Length of the Hann window (samples).
         channels: Channels of every layer.
         activation: Activation between layers.
@@ -38,7 +38,7 @@ class ResolutionDiscriminator(SubDiscriminator):
 
 
 class MultiResolutionDiscriminator(DiscriminatorGroup):
-    """One :class:`ResolutionDiscriminator` a resolution.
+    """One :class:`ResolutionDiscriminator` per resolution.
 
     Args:
         config: Resolutions and channels; UnivNet's by default.

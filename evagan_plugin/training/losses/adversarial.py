@@ -1,4 +1,4 @@
-"""Least-squares adversarial and feature matching losses (HiFi-GAN, equations 1 to 3 and 6; EVA-GAN, section 3.4).
+"""Least-squares adversarial and feature matching losses (HiFi-GAN, section 2.4; EVA-GAN, section 3.4).
 
 Each takes what a discriminator group returns and sums over its members.
 """

@@ -8,7 +8,7 @@ For each loss i, with y the generator's output and B items in the batch:
     lambda_i = (w_i / sum w) * total_norm / (epsilon + average_i)
     balanced = sum_i lambda_i * g_i
 
-so that a weight is the part a loss has in the gradient, whatever the loss's own scale.
+so that a weight is a loss's part of the gradient, whatever the loss's own scale.
 """
 
 import logging
@@ -39,8 +39,8 @@ class LossBalancer(nn.Module):
 
     Args:
         weights: Weight of each loss, by name; they need not sum to 1.
-        total_norm: Sum of the average norms of the balanced parts, an item.
-        decay: Decay a step of the average norms.
+        total_norm: Sum of the average norms of the balanced gradients, per item.
+        decay: Decay of the average norms per step.
         epsilon: Added to an average norm before dividing by it.
     """
 
@@ -79,7 +79,7 @@ class LossBalancer(nn.Module):
 
         Returns:
             tuple: The balanced gradient, and statistics by name: ``norm_LOSS``, the norm before balancing,
-            ``share_LOSS``, its part of the sum of norms behind it, and ``skipped``, how many losses were left out.
+            ``share_LOSS``, its part of the sum of norms after balancing, and ``skipped``, how many losses were left out.
 
         Raises:
             ConfigError: If a loss has no weight.
@@ -117,7 +117,7 @@ class LossBalancer(nn.Module):
         return balanced, stats | {"skipped": (~finite).sum().float()}
 
     def _norms(self, gradients: Mapping[str, Tensor]) -> Tensor:
-        """Return the mean norm an item of each gradient, as one process with all workers' items would (N,)."""
+        """Return each gradient's mean norm per item (N,), over the items of all workers."""
         norms = torch.stack([gradient.detach().flatten(1).norm(dim=1).mean() for gradient in gradients.values()]).to(
             self.total.dtype
         )

@@ -9,7 +9,7 @@ from evagan_plugin.config import STFT_RESOLUTIONS, MelConfig
 
 
 class MelLoss(nn.Module):
-    """E[|phi(x) - phi(G(s))|_1] with phi the log-mel (HiFi-GAN, equation 5), over the whole band.
+    """E[|phi(x) - phi(G(s))|_1] with phi the log-mel (HiFi-GAN, section 2.4), over the whole band.
 
     Args:
         config: Framing and bands; range and logarithm are widened by :meth:`MelConfig.full_band`.

@@ -89,7 +89,7 @@ def test_state_makes_a_resumed_run_the_same_run(y):
     assert all(buffer.is_floating_point() for buffer in second.buffers())  # hosts average checkpoints by summing
 
 
-def test_a_gradient_that_is_not_finite_is_left_out_and_told(y, caplog):
+def test_a_gradient_that_is_not_finite_is_left_out_and_reported(y, caplog):
     balancer = LossBalancer({"mel": 1.0, "adv": 1.0}).double()
     good = torch.randn_like(y)
     balancer.combine({"mel": good, "adv": good})
@@ -118,7 +118,7 @@ def test_a_loss_may_start_late_and_pause(y):
     balancer.combine({"mel": gradient, "fm": gradient})
 
 
-def test_a_loss_without_a_weight_is_told(y):
+def test_a_loss_without_a_weight_is_reported(y):
     with pytest.raises(ConfigError, match="'mell' has no weight in the balancer: did you mean 'mel'"):
         LossBalancer(WEIGHTS).combine({"mell": y})
 
