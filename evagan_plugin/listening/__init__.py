@@ -9,7 +9,7 @@ __all__ = ["ObjectiveMetrics", "TestOptions", "add_system", "create_test"]
 
 
 def __getattr__(name: str) -> Any:
-    # Making a test reads audio (torch); serving and analysing one does not, and starts without it.
+    # Making a test takes packages of the extra "listen"; the names of the package are there without them.
     if name not in __all__:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     from evagan_plugin.listening import create

@@ -60,8 +60,8 @@ def serve() -> Iterator[Callable[..., Server]]:
     """Start servers; they end with the test."""
     started: list[Server] = []
 
-    def start(made: Made, port: int | None = None) -> Server:
-        started.append(Server(made, port))
+    def start(made: Made, *options: object) -> Server:
+        started.append(Server(made, *options))
         return started[-1]
 
     yield start

@@ -1,7 +1,5 @@
 """Making a test: matching, cutting, levels, anchor, checks, and what is refused."""
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -167,16 +165,6 @@ def test_a_damaged_test_file_names_the_field(make_test):
         load_design(made.folder)
     with pytest.raises(UsageError, match="no listening test"):
         load_design(made.folder / "audio")
-
-
-def test_serving_and_analysing_load_no_torch():
-    code = (
-        "import sys, evagan_plugin.listening.web.app, evagan_plugin.listening.results.render;"
-        "import evagan_plugin.listening.web.server;"
-        "print(sorted({'torch', 'soundfile', 'scipy', 'matplotlib'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_systems_added_at_once_all_get_in(make_test):

@@ -70,7 +70,7 @@ def draw_disagreements(test_dir: Path, design: TestDesign, report: dict[str, Any
     """Draw reference and sample of each disagreement as spectrograms, with the raters' marks; return the paths."""
     if not report["disagreements"]:
         return []
-    # Here, so that serving and analysing a test load no torch.
+    # Here, because mel spectrograms take torch, which nothing else in a listening test needs.
     from evagan_plugin.audio.io import load_mono
     from evagan_plugin.evaluation.spectrograms import mel_figure
 
