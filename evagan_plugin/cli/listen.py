@@ -124,12 +124,12 @@ def status(
     from evagan_plugin.listening.design.design import load_design
     from evagan_plugin.listening.design.tokens import links, read_tokens
     from evagan_plugin.listening.results.render import render_status
-    from evagan_plugin.listening.results.report import status_of
+    from evagan_plugin.listening.results.status import status_of
     from evagan_plugin.listening.votes.store import open_store
 
     design = load_design(test)
     with open_store(test, design, database) as store:
-        found = links(url, read_tokens(test), [row["token"] for row in store.raters()])
+        found = links(url, read_tokens(test), [rater.token for rater in store.raters()])
         typer.echo(render_status(status_of(design, store), found))
 
 

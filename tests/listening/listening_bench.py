@@ -52,7 +52,7 @@ class Made:
     @property
     def tokens(self) -> list[str]:
         with self.store as store:
-            return [row["token"] for row in store.raters()]
+            return [rater.token for rater in store.raters()]
 
 
 class Server:

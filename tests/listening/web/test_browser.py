@@ -29,11 +29,11 @@ def test_smos_session_by_keyboard(make_test, serve, browser):
         votes, [rater, *_] = store.votes(), store.raters()
         report = analyse(made.design, store, ReportOptions(screening=None))
     assert trials == 7  # Three of practice, three systems of one item, one check.
-    assert [vote["score"] for vote in votes] == [5, 4, 3, 5, 4, 3, 5]
-    assert [vote["plays"] for vote in votes] == [2, 1, 1, 1, 1, 1, 1]
-    assert all(vote["reference_plays"] == 1 and vote["seconds"] > 2.2 for vote in votes)
-    assert code == rater["code"] and rater["headphones"] in ("ok", "swapped")
-    scored = {row["system"]: row["votes"] for row in report["systems"]}
+    assert [vote.score for vote in votes] == [5, 4, 3, 5, 4, 3, 5]
+    assert [vote.plays for vote in votes] == [2, 1, 1, 1, 1, 1, 1]
+    assert all(vote.reference_plays == 1 and vote.seconds > 2.2 for vote in votes)
+    assert code == rater.code and rater.headphones in ("ok", "swapped")
+    scored = {row.system: row.votes for row in report.systems}
     assert scored == {"good": 1, "reference": 1, "anchor_3500hz": 1}
     assert no_complaints(robot)
 
@@ -53,8 +53,8 @@ def test_smos_session_at_phone_width_in_japanese(make_test, serve, browser):
     assert robot.whole_session(lambda number: "4-" if number else "5") == 2
     with made.store as store:
         votes, [rater, *_] = store.votes(), store.raters()
-    assert [vote["score"] for vote in votes] == [5, 3.5]
-    assert rater["language"] == "ja"
+    assert [vote.score for vote in votes] == [5, 3.5]
+    assert rater.language == "ja"
     assert no_complaints(robot)
 
 
@@ -94,11 +94,11 @@ def test_mos_with_artifacts_an_outage_and_another_device(make_test, serve, brows
     assert other.whole_session(lambda number: "4") == 2
     with made.store as store:
         votes = store.votes()
-        [buzzes] = [row for row in analyse(made.design, store)["artifacts"] if row["votes_with_artifacts"]]
-    assert [vote["score"] for vote in votes] == [2, 4, 4]
-    assert votes[0]["labels"] == ["buzz"] and buzzes["labels"]["buzz"] == 1
-    [mark] = votes[0]["marks"]
-    assert 0.3 < mark["start"] < mark["end"] < 1.9
+        [buzzes] = [row for row in analyse(made.design, store).artifacts if row.votes_with_artifacts]
+    assert [vote.score for vote in votes] == [2, 4, 4]
+    assert votes[0].labels == ["buzz"] and buzzes.labels["buzz"] == 1
+    [mark] = votes[0].marks
+    assert 0.3 < mark.start < mark.end < 1.9
 
 
 def test_ab_switches_at_the_same_position_without_a_gap(tmp_path, serve, browser, made_of):
@@ -130,7 +130,7 @@ def test_ab_switches_at_the_same_position_without_a_gap(tmp_path, serve, browser
     robot.press(Keys.ENTER)
     robot.wait(lambda: robot.next_page() == "done", "the vote to be stored")
     with made.store as store:
-        assert [(vote["slot"], vote["score"]) for vote in store.votes()] == [("A", 0), ("B", 1)]
+        assert [(vote.slot, vote.score) for vote in store.votes()] == [("A", 0), ("B", 1)]
 
 
 def test_mushra_by_keyboard(make_test, serve, browser):
@@ -159,7 +159,7 @@ def test_mushra_by_keyboard(make_test, serve, browser):
     robot.press(Keys.ENTER)
     robot.wait(lambda: robot.next_page() == "done", "the votes to be stored")
     with made.store as store:
-        assert {vote["slot"]: vote["score"] for vote in store.votes()} == {"A": 49, "B": 40, "C": 60}
+        assert {vote.slot: vote.score for vote in store.votes()} == {"A": 49, "B": 40, "C": 60}
     assert no_complaints(robot)
 
 
