@@ -52,10 +52,10 @@ def create(
     """Make a test folder out of reference and systems, matched by utterance id."""
     from evagan_plugin.data.systems import parse_systems, read_categories
     from evagan_plugin.listening.create import create_test
-    from evagan_plugin.listening.design.options import TestOptions, read_consent
+    from evagan_plugin.listening.design.options import ListeningOptions, read_consent
     from evagan_plugin.listening.results.render import describe_test
 
-    options = TestOptions(
+    options = ListeningOptions(
         title=title,
         protocol=protocol,
         language=language,
@@ -89,7 +89,7 @@ def add(
 ) -> None:
     """Put another system into a test, which may be running."""
     from evagan_plugin.data.systems import parse_systems
-    from evagan_plugin.listening.create import add_system
+    from evagan_plugin.listening.add import add_system
     from evagan_plugin.listening.results.objective import system_scores
 
     [(name, source)] = parse_systems([system]).items()

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from evagan_plugin.listening.design.design import TestDesign, load_design
+from evagan_plugin.listening.design.design import ListeningTest, load_design
 from evagan_plugin.listening.design.tokens import read_tokens
 from evagan_plugin.listening.votes.store import Store, open_store
 
@@ -38,7 +38,7 @@ class Made:
     database: str | None = None
 
     @property
-    def design(self) -> TestDesign:
+    def design(self) -> ListeningTest:
         return load_design(self.folder)
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evagan_plugin.errors import UsageError, nearest
-from evagan_plugin.listening.design.design import TestDesign
+from evagan_plugin.listening.design.design import ListeningTest
 from evagan_plugin.listening.results.analysis import rank_correlation, standardise
 from evagan_plugin.listening.votes.records import Mark
 from evagan_plugin.utils.files import write_text
@@ -87,7 +87,7 @@ def read_metrics(test_dir: str | Path, system: str) -> ObjectiveMetrics | None:
         raise UsageError(f"{path}: not metrics of a system: {error}") from error
 
 
-def kept_metrics(test_dir: str | Path, design: TestDesign) -> dict[str, ObjectiveMetrics]:
+def kept_metrics(test_dir: str | Path, design: ListeningTest) -> dict[str, ObjectiveMetrics]:
     """Return the kept metrics of all systems of a test that have some."""
     found = {system.name: read_metrics(test_dir, system.name) for system in design.systems}
     return {name: metrics for name, metrics in found.items() if metrics}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evagan_plugin.listening.design.design import TestDesign, audio_path
+from evagan_plugin.listening.design.design import ListeningTest, audio_path
 from evagan_plugin.listening.results.report import CategoryScores, Report, SystemScore
 from evagan_plugin.utils.figures import caption, new_figure, save_figure
 
@@ -67,7 +67,7 @@ def draw_steps(report: Report, path: Path) -> Path:
     return path
 
 
-def draw_disagreements(test_dir: Path, design: TestDesign, report: Report, folder: Path) -> list[Path]:
+def draw_disagreements(test_dir: Path, design: ListeningTest, report: Report, folder: Path) -> list[Path]:
     """Draw reference and sample of each disagreement as spectrograms, with the raters' marks; return the paths."""
     if not report.disagreements:
         return []

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from evagan_plugin.listening.design.design import TestDesign
+from evagan_plugin.listening.design.design import ListeningTest
 from evagan_plugin.listening.design.tokens import Links
 from evagan_plugin.listening.results import pictures
 from evagan_plugin.listening.results.report import CategoryScores, Report, SystemScore
@@ -26,7 +26,7 @@ METHOD = (
 )
 
 
-def write_report(test_dir: Path, design: TestDesign, report: Report, out: Path) -> list[Path]:
+def write_report(test_dir: Path, design: ListeningTest, report: Report, out: Path) -> list[Path]:
     """Write all files of a report; return their paths, tables first.
 
     Args:
@@ -85,7 +85,7 @@ def render_markdown(report: Report, drawn: Sequence[Path] = ()) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def describe_test(test_dir: Path, design: TestDesign) -> str:
+def describe_test(test_dir: Path, design: ListeningTest) -> str:
     """Return what was made and what to do next, for the terminal."""
     counts = Counter(item.category for item in design.test_items)
     kinds = ", ".join(f"{count} {category}" for category, count in sorted(counts.items()))

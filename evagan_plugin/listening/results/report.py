@@ -8,7 +8,7 @@ import numpy as np
 
 from evagan_plugin.errors import UsageError
 from evagan_plugin.evaluation.holm import holm
-from evagan_plugin.listening.design.design import ARTIFACT_LABELS, TestDesign
+from evagan_plugin.listening.design.design import ARTIFACT_LABELS, ListeningTest
 from evagan_plugin.listening.results.analysis import ClusteredMean, estimate, paired_differences, score_matrix
 from evagan_plugin.listening.results.objective import (
     Cell,
@@ -122,7 +122,7 @@ class Report:
     disagreements: list[Disagreement]
 
 
-def analyse(design: TestDesign, store: Store, options: ReportOptions | None = None) -> Report:
+def analyse(design: ListeningTest, store: Store, options: ReportOptions | None = None) -> Report:
     """Return the report on all votes so far.
 
     Raises:
@@ -159,7 +159,7 @@ def analyse(design: TestDesign, store: Store, options: ReportOptions | None = No
     )
 
 
-def _category_scores(design: TestDesign, votes: list[Vote], options: ReportOptions) -> list[CategoryScores]:
+def _category_scores(design: ListeningTest, votes: list[Vote], options: ReportOptions) -> list[CategoryScores]:
     names = sorted({item.category for item in design.test_items})
     if len(names) == 1:
         return []
@@ -169,7 +169,7 @@ def _category_scores(design: TestDesign, votes: list[Vote], options: ReportOptio
     ]
 
 
-def _system_scores(design: TestDesign, votes: list[Vote], options: ReportOptions) -> list[SystemScore]:
+def _system_scores(design: ListeningTest, votes: list[Vote], options: ReportOptions) -> list[SystemScore]:
     by_system = defaultdict(list)
     for vote in votes:
         by_system[vote.system].append(vote)
@@ -186,7 +186,7 @@ def _system_scores(design: TestDesign, votes: list[Vote], options: ReportOptions
     return scores
 
 
-def _differences(design: TestDesign, votes: list[Vote]) -> list[Difference]:
+def _differences(design: ListeningTest, votes: list[Vote]) -> list[Difference]:
     """Compare systems with each other and with the hidden reference; anchors are left out."""
     names = [*design.named("system"), *design.named("reference")]
     compared = _preferences(votes) if design.rules.samples == "pair" else _matched(names, votes)
@@ -225,7 +225,7 @@ def _preferences(votes: list[Vote]) -> list[tuple[str, str, ClusteredMean]]:
     return [(*names, estimate(_matrix(found))) for names, found in sorted(pairs.items())]
 
 
-def _artifact_counts(design: TestDesign, votes: list[Vote]) -> list[ArtifactCount]:
+def _artifact_counts(design: ListeningTest, votes: list[Vote]) -> list[ArtifactCount]:
     """Count labels per system, each once a vote, and how many seconds were marked."""
     counts = []
     for system in design.systems:
@@ -246,7 +246,7 @@ def _artifact_counts(design: TestDesign, votes: list[Vote]) -> list[ArtifactCoun
     return counts
 
 
-def _cells(design: TestDesign, votes: list[Vote]) -> list[Cell]:
+def _cells(design: ListeningTest, votes: list[Vote]) -> list[Cell]:
     """Mean score and marks of each system's version of each item; hidden reference and anchor are left out."""
     scores, marks = defaultdict(list), defaultdict(list)
     for vote in votes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evagan_plugin.listening.design.protocols import Protocol
+from evagan_plugin.listening.design.protocols import ListeningProtocol
 from evagan_plugin.listening.votes.records import Vote
 
 FEWEST_VOTES = 5
@@ -41,7 +41,7 @@ class RaterRecord:
     fast_answers: int = 0
     scores: list[float] = field(default_factory=list)
 
-    def reasons(self, rules: ScreeningRules, protocol: Protocol) -> list[str]:
+    def reasons(self, rules: ScreeningRules, protocol: ListeningProtocol) -> list[str]:
         """Return why the rater is to be excluded; empty if there is no reason."""
         found = []
         if self.checks and self.failed_checks / self.checks > rules.failed_checks:
@@ -67,7 +67,7 @@ class Exclusion:
 
 
 def review(
-    votes: Iterable[Vote], protocol: Protocol, references: Iterable[str], seconds: Mapping[str, float]
+    votes: Iterable[Vote], protocol: ListeningProtocol, references: Iterable[str], seconds: Mapping[str, float]
 ) -> dict[int, RaterRecord]:
     """Go through all votes and return a record of each rater.
 
@@ -104,7 +104,7 @@ def review(
 def exclusions(
     records: Mapping[int, RaterRecord],
     rules: ScreeningRules | None,
-    protocol: Protocol,
+    protocol: ListeningProtocol,
     by_hand: Collection[int] = (),
     keep: Collection[int] = (),
 ) -> tuple[list[Exclusion], list[Exclusion]]:
@@ -134,6 +134,6 @@ def _passed(slots: list[Vote]) -> bool:
     return all(slot in scores and low <= scores[slot] <= high for slot, (low, high) in expected.items())
 
 
-def _shortest_time(slots: list[Vote], protocol: Protocol, seconds: float) -> float:
+def _shortest_time(slots: list[Vote], protocol: ListeningProtocol, seconds: float) -> float:
     """How long the rules of the protocol make hearing the samples last."""
     return protocol.must_hear * seconds * (len(slots) + protocol.with_reference)

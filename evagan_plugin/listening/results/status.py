@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from evagan_plugin.listening.design.design import TestDesign
+from evagan_plugin.listening.design.design import ListeningTest
 from evagan_plugin.listening.votes.store import Store
 
 
@@ -44,7 +44,7 @@ class Status:
     by_rater: list[RaterStatus]
 
 
-def status_of(design: TestDesign, store: Store) -> Status:
+def status_of(design: ListeningTest, store: Store) -> Status:
     """Return how far a test is."""
     raters = store.raters()
     counts = Counter(vote.system for vote in store.votes() if vote.kind == "test")

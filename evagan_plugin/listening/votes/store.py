@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.listening.design.assignment import plan_session
-from evagan_plugin.listening.design.design import TestDesign
+from evagan_plugin.listening.design.design import ListeningTest
 from evagan_plugin.listening.votes.engine import connect
 from evagan_plugin.listening.votes.records import Answer, Mark, Rater, RaterProgress, Trial, TrialSample, Vote
 from evagan_plugin.listening.votes.sessions import answered, extend_session, insert_trials, usage_of_items
@@ -29,7 +29,7 @@ SCHEMA = 1
 class Store:
     """The vote store of one test; open it with :func:`open_store`."""
 
-    def __init__(self, engine: Engine, design: TestDesign) -> None:
+    def __init__(self, engine: Engine, design: ListeningTest) -> None:
         self._engine = engine
         self._design = design
 
@@ -85,7 +85,7 @@ class Store:
             row = connection.execute(select(raters).where(raters.c.token == token)).first()
         return Rater(**row._mapping) if row else None
 
-    def start(self, rater: int, language: str, headphones: str | None, design: Callable[[], TestDesign]) -> None:
+    def start(self, rater: int, language: str, headphones: str | None, design: Callable[[], ListeningTest]) -> None:
         """Note consent and plan the rater's trials; a second call changes nothing but language and headphones.
 
         Args:
@@ -147,7 +147,7 @@ class Store:
             return False
         return True
 
-    def extend_sessions(self, design: TestDesign, system: str) -> int:
+    def extend_sessions(self, design: ListeningTest, system: str) -> int:
         """Give every rater who has begun the trials of a new system, mixed into what they have left.
 
         Returns:
@@ -203,7 +203,7 @@ class Store:
             return [_vote(row) for row in connection.execute(query)]
 
 
-def open_store(test_dir: str | Path, design: TestDesign, database: str | None = None, create: bool = False) -> Store:
+def open_store(test_dir: str | Path, design: ListeningTest, database: str | None = None, create: bool = False) -> Store:
     """Open the vote store of a test.
 
     Args:
@@ -231,7 +231,7 @@ def open_store(test_dir: str | Path, design: TestDesign, database: str | None = 
     return store
 
 
-def _check_answer(answer: Answer, slots: set[str], design: TestDesign) -> None:
+def _check_answer(answer: Answer, slots: set[str], design: ListeningTest) -> None:
     if set(answer.scores) != slots or set(answer.plays) != slots:
         raise UsageError(f"trial {answer.trial} has samples {', '.join(sorted(slots))}: each needs a score and plays")
     if not {*answer.labels, *answer.marks} <= slots:

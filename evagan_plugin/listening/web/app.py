@@ -17,7 +17,7 @@ from evagan_plugin.listening.design.design import (
     LANGUAGES,
     TEST_FILE,
     AudioId,
-    TestDesign,
+    ListeningTest,
     audio_path,
     load_design,
 )
@@ -99,7 +99,7 @@ class Service:
         status = (self.test_dir / TEST_FILE).stat()
         return status.st_mtime_ns, status.st_ino
 
-    def design(self) -> TestDesign:
+    def design(self) -> ListeningTest:
         """Return the design; read anew where a system was added meanwhile."""
         stamp = self._file_stamp()
         if stamp != self._stamp:

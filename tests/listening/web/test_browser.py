@@ -13,7 +13,7 @@ from rater_robot import Robot
 from selenium.webdriver.common.keys import Keys
 
 from evagan_plugin.listening.create import create_test
-from evagan_plugin.listening.design.options import TestOptions
+from evagan_plugin.listening.design.options import ListeningOptions
 from evagan_plugin.listening.results.report import ReportOptions, analyse
 
 
@@ -173,7 +173,7 @@ def made_of(tmp_path):
             soundfile.write(tmp_path / name / "one.wav", wav, RATE)
         systems = {name: tmp_path / name for name in wavs if name != "reference"}
         plain = {"align_loudness": False, "checks": 0, "training_items": 0, "raters": 1, "anchor": False}
-        create_test(tmp_path / "test", tmp_path / "reference", systems, TestOptions(**(plain | options)))
+        create_test(tmp_path / "test", tmp_path / "reference", systems, ListeningOptions(**(plain | options)))
         return Made(tmp_path / "test")
 
     return make
