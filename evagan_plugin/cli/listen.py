@@ -32,12 +32,12 @@ def create(
     language: Annotated[str, typer.Option(help="Language where the browser asks for none: en, zh or ja.")] = "en",
     manifest: Manifest = None,
     items_per_category: Annotated[
-        int | None, typer.Option(min=1, help="Utterances a category; all by default.")
+        int | None, typer.Option(min=1, help="Utterances per category; all by default.")
     ] = None,
     items_per_rater: Annotated[int, typer.Option(min=1, help="Utterances each rater hears, in all versions.")] = 10,
     raters: Annotated[int, typer.Option(min=1, help="Personal links to make.")] = 20,
     training_items: Annotated[int, typer.Option(min=0, help="Utterances for practice only.")] = 1,
-    checks: Annotated[int, typer.Option(min=0, help="Attention checks a rater.")] = 2,
+    checks: Annotated[int, typer.Option(min=0, help="Attention checks per rater.")] = 2,
     max_seconds: Annotated[float, typer.Option(help="Longer utterances are cut to this at low-energy points.")] = 10.0,
     sample_rate: Annotated[int | None, typer.Option(help="Rate of the test (Hz); the reference's by default.")] = None,
     half_points: Annotated[bool, typer.Option("--half-points", help="Allow 4.5, 3.5, ... (smos, mos).")] = False,

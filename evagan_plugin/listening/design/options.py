@@ -36,7 +36,7 @@ class ListeningOptions:
     items_per_rater: int = 10
     training_items: int = 1
     checks: int = 2
-    """Attention checks a rater."""
+    """Attention checks per rater."""
     raters: int = 20
     """Personal links made at once."""
     seed: int = 0

@@ -180,7 +180,7 @@ def _without_empty(matrix: np.ndarray) -> np.ndarray:
 
 
 def standardise(values: Iterable[float]) -> np.ndarray:
-    """Return values less their mean, divided by their standard deviation; zeros if they are constant."""
+    """Return values minus their mean, divided by their standard deviation; zeros if they are constant."""
     array = np.asarray(list(values), dtype=float)
     spread = array.std()
     return np.zeros_like(array) if spread == 0 else (array - array.mean()) / spread

@@ -1,4 +1,4 @@
-"""Objective metrics beside the human scores: kept in the test folder, one file a system, and compared with them."""
+"""Objective metrics beside the human scores: kept in the test folder, one file per system, and compared with them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -138,7 +138,7 @@ def disagreements(cells: Sequence[Cell], metrics: Mapping[str, ObjectiveMetrics]
     """Return the utterances where metrics and ears differ most, farthest first.
 
     Human scores and every metric (turned so that more is better) are put in standard deviations over all utterances of
-    all systems; the gap is the human figure less the mean of the metrics'.
+    all systems; the gap is the human figure minus the mean of the metrics'.
     """
     rated = [cell for cell in cells if cell.system in metrics and cell.item in metrics[cell.system].values]
     if len(rated) < FEWEST_CELLS:

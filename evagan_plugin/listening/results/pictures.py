@@ -15,7 +15,7 @@ DPI = 150
 
 
 def draw_scores(report: Report, path: Path) -> Path:
-    """Draw mean and interval of every system, a panel a category; return the path."""
+    """Draw mean and interval of every system, one panel per category; return the path."""
     parts = [CategoryScores("all", report.systems), *report.categories]
     names = [row.system for row in report.systems]
     figure = new_figure(3.2 * len(parts) + 1.2, 0.42 * len(names) + 1.1)

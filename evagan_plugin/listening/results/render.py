@@ -53,7 +53,7 @@ def write_report(test_dir: Path, design: ListeningTest, report: Report, out: Pat
 
 
 def report_csv(report: Report) -> str:
-    """Return the scores as CSV, a row a category and system; category ``*`` is all of them together."""
+    """Return the scores as CSV, one row per category and system; category ``*`` is all of them together."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, CSV_FIELDS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

@@ -226,7 +226,7 @@ def _preferences(votes: list[Vote]) -> list[tuple[str, str, ClusteredMean]]:
 
 
 def _artifact_counts(design: ListeningTest, votes: list[Vote]) -> list[ArtifactCount]:
-    """Count labels per system, each once a vote, and how many seconds were marked."""
+    """Count labels per system, each once per vote, and how many seconds were marked."""
     counts = []
     for system in design.systems:
         mine = [vote for vote in votes if vote.system == system.name]

@@ -19,7 +19,7 @@ def connect(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: object) -> None:
-        # The driver's own transactions begin too late for BEGIN IMMEDIATE: it is told to leave them to us.
+        # The driver's own transactions begin too late for BEGIN IMMEDIATE: they are switched off.
         connection.isolation_level = None
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
