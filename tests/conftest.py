@@ -48,25 +48,52 @@ def find_program(*names: str) -> str | None:
 
 
 LISTEN_IN = """
-// Every sound on its way to the loudspeaker is written down: the test then knows what was heard.
+// What goes to the loudspeaker also goes through memories that hold its last seconds: tests then know what was heard.
+// The thread that makes the sound fills them, so that nothing is missing where the page itself had no time.
 const connect = AudioNode.prototype.connect;
-window.heard = { peak: 0, contexts: new Set(), blocks: [] };
-function recorderOf(context) {
-  if (!context.recorder) {
-    context.recorder = context.createScriptProcessor(8192, 1, 1);
-    context.recorder.onaudioprocess = ({ inputBuffer }) => {
-      const block = Float32Array.from(inputBuffer.getChannelData(0));
-      window.heard.blocks.push(...block);
-      window.heard.peak = Math.max(window.heard.peak, ...block.map(Math.abs));
-    };
-    window.heard.contexts.add(context);
-    connect.call(context.recorder, context.destination);
+const MEMORIES = 5, FRAMES = 32768;
+window.heard = {
+  contexts: new Set(), from: 0,
+  /** Leave out what was heard so far. */
+  forget() {
+    heard.from = Math.max(0, ...[...heard.contexts].map((context) => context.currentTime));
+  },
+  /** Samples since forget(), of the last seconds at most. The sound stands still meanwhile, so that parts fit. */
+  async samples() {
+    const [context] = heard.contexts;
+    await context.suspend();
+    const parts = context.memories.map((memory) => {
+      const frames = new Float32Array(FRAMES);
+      memory.getFloatTimeDomainData(frames);
+      return Array.from(frames.subarray(-context.memorySeconds * context.sampleRate));
+    });
+    const frames = Math.round((context.currentTime - heard.from) * context.sampleRate);
+    await context.resume();
+    return frames ? parts.flat().slice(-frames) : [];
+  },
+};
+function memoriesOf(context) {
+  if (!context.memories) {
+    context.tap = new GainNode(context);
+    context.memories = [];
+    // Halves of a second are whole numbers of frames at any rate.
+    context.memorySeconds = Math.floor((2 * FRAMES) / context.sampleRate) / 2;
+    let source = context.tap;
+    for (let number = 0; number < MEMORIES; number += 1) {
+      const memory = new AnalyserNode(context, { fftSize: FRAMES });
+      const delay = new DelayNode(context, { delayTime: context.memorySeconds, maxDelayTime: context.memorySeconds });
+      connect.call(source, memory);
+      connect.call(source, delay);
+      context.memories.unshift(memory);
+      source = delay;
+    }
+    heard.contexts.add(context);
   }
-  return context.recorder;
+  return context.tap;
 }
 AudioNode.prototype.connect = function (target, ...rest) {
   if (target === this.context.destination && !(this.context instanceof OfflineAudioContext)) {
-    connect.call(this, recorderOf(this.context));
+    connect.call(this, memoriesOf(this.context));
   }
   return connect.call(this, target, ...rest);
 };

@@ -9,7 +9,7 @@ from evagan_plugin.config import build_config, merge_settings, read_yaml
 
 EGS = Path(__file__).resolve().parents[1] / "egs"
 CONFIGS = sorted(path.relative_to(EGS).as_posix() for path in EGS.glob("*/voc1/conf/train_*.yaml"))
-TUNINGS = sorted(path.relative_to(EGS).as_posix() for path in EGS.glob("*/voc1/conf/tuning/**/*.yaml"))
+TUNINGS = sorted(path.relative_to(EGS).as_posix() for path in EGS.glob("TEMPLATE/voc1/conf/tuning/**/*.yaml"))
 ABLATION_BASES = ("eva_gan_tiny_16k", "eva_gan_base_44k")
 
 
@@ -37,8 +37,7 @@ def test_a_tuning_config_changes_its_base_and_builds(path, base, tmp_path):
     folder = (EGS / path).parent
     if folder.name not in ("tuning", base):
         pytest.skip(f"for {folder.name} only")
-    conf = next(parent for parent in folder.parents if parent.name == "conf")
-    settings = read_yaml(conf / f"train_{base}.yaml")
+    settings = read_yaml(EGS / "audio_dir" / "voc1" / "conf" / f"train_{base}.yaml")
     layered = tmp_path / "train.yaml"
     layered.write_text(yaml.safe_dump(merge_settings(settings, read_yaml(EGS / path))))
     assert build(layered, tmp_path).gan.config != build_config(settings["vocoder_conf"])

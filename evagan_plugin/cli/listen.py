@@ -32,12 +32,12 @@ def create(
     language: Annotated[str, typer.Option(help="Language where the browser asks for none: en, zh or ja.")] = "en",
     manifest: Manifest = None,
     items_per_category: Annotated[
-        int | None, typer.Option(min=1, help="Utterances a category; all by default.")
+        int | None, typer.Option(min=1, help="Utterances per category; all by default.")
     ] = None,
     items_per_rater: Annotated[int, typer.Option(min=1, help="Utterances each rater hears, in all versions.")] = 10,
     raters: Annotated[int, typer.Option(min=1, help="Personal links to make.")] = 20,
     training_items: Annotated[int, typer.Option(min=0, help="Utterances for practice only.")] = 1,
-    checks: Annotated[int, typer.Option(min=0, help="Attention checks a rater.")] = 2,
+    checks: Annotated[int, typer.Option(min=0, help="Attention checks per rater.")] = 2,
     max_seconds: Annotated[float, typer.Option(help="Longer utterances are cut to this at low-energy points.")] = 10.0,
     sample_rate: Annotated[int | None, typer.Option(help="Rate of the test (Hz); the reference's by default.")] = None,
     half_points: Annotated[bool, typer.Option("--half-points", help="Allow 4.5, 3.5, ... (smos, mos).")] = False,
@@ -52,10 +52,10 @@ def create(
     """Make a test folder out of reference and systems, matched by utterance id."""
     from evagan_plugin.data.systems import parse_systems, read_categories
     from evagan_plugin.listening.create import create_test
-    from evagan_plugin.listening.design.options import TestOptions, read_consent
+    from evagan_plugin.listening.design.options import ListeningOptions, read_consent
     from evagan_plugin.listening.results.render import describe_test
 
-    options = TestOptions(
+    options = ListeningOptions(
         title=title,
         protocol=protocol,
         language=language,
@@ -89,7 +89,7 @@ def add(
 ) -> None:
     """Put another system into a test, which may be running."""
     from evagan_plugin.data.systems import parse_systems
-    from evagan_plugin.listening.create import add_system
+    from evagan_plugin.listening.add import add_system
     from evagan_plugin.listening.results.objective import system_scores
 
     [(name, source)] = parse_systems([system]).items()
@@ -124,12 +124,12 @@ def status(
     from evagan_plugin.listening.design.design import load_design
     from evagan_plugin.listening.design.tokens import links, read_tokens
     from evagan_plugin.listening.results.render import render_status
-    from evagan_plugin.listening.results.report import status_of
+    from evagan_plugin.listening.results.status import status_of
     from evagan_plugin.listening.votes.store import open_store
 
     design = load_design(test)
     with open_store(test, design, database) as store:
-        found = links(url, read_tokens(test), [row["token"] for row in store.raters()])
+        found = links(url, read_tokens(test), [rater.token for rater in store.raters()])
         typer.echo(render_status(status_of(design, store), found))
 
 

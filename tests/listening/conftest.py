@@ -9,7 +9,7 @@ import soundfile
 from listening_bench import RATE, Made, Server, tone
 
 from evagan_plugin.listening.create import create_test
-from evagan_plugin.listening.design.options import TestOptions
+from evagan_plugin.listening.design.options import ListeningOptions
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def corpus(tmp_path: Path) -> Callable[..., dict[str, Path]]:
 
 @pytest.fixture
 def make_test(corpus, tmp_path: Path) -> Callable[..., Made]:
-    """Make a listening test of a synthetic corpus; options are those of ``TestOptions``."""
+    """Make a listening test of a synthetic corpus; options are those of ``ListeningOptions``."""
 
     def make(
         systems: tuple[str, ...] = ("good", "bad"),
@@ -47,7 +47,7 @@ def make_test(corpus, tmp_path: Path) -> Callable[..., Made]:
             out,
             folders["reference"],
             {name: folders[name] for name in systems},
-            TestOptions(**({"raters": 3} | options)),
+            ListeningOptions(**({"raters": 3} | options)),
             database,
         )
         return Made(out, database)
@@ -60,8 +60,8 @@ def serve() -> Iterator[Callable[..., Server]]:
     """Start servers; they end with the test."""
     started: list[Server] = []
 
-    def start(made: Made, port: int | None = None) -> Server:
-        started.append(Server(made, port))
+    def start(made: Made, *options: object) -> Server:
+        started.append(Server(made, *options))
         return started[-1]
 
     yield start

@@ -11,12 +11,14 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from evagan_plugin.listening.design.design import TestDesign, load_design
+from evagan_plugin.listening.design.design import ListeningTest, load_design
 from evagan_plugin.listening.design.tokens import read_tokens
 from evagan_plugin.listening.votes.store import Store, open_store
 
 RATE = 16000
-SECONDS_TO_START = 30.0
+SECONDS_TO_START = 60.0
+EVAGAN = "from evagan_plugin.cli import main; main()"
+"""The program ``evagan``, for ``python -c``."""
 
 
 def tone(seconds: float, number: int) -> np.ndarray:
@@ -36,7 +38,7 @@ class Made:
     database: str | None = None
 
     @property
-    def design(self) -> TestDesign:
+    def design(self) -> ListeningTest:
         return load_design(self.folder)
 
     @property
@@ -50,16 +52,16 @@ class Made:
     @property
     def tokens(self) -> list[str]:
         with self.store as store:
-            return [row["token"] for row in store.raters()]
+            return [rater.token for rater in store.raters()]
 
 
 class Server:
-    """``evagan listen serve`` in a process of its own."""
+    """``evagan listen serve`` in a process of its own; ``program`` is what Python runs."""
 
-    def __init__(self, made: Made, port: int | None = None) -> None:
+    def __init__(self, made: Made, port: int | None = None, program: str = EVAGAN) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [sys.executable, "-c", "from evagan_plugin.cli import main; main()", "listen", "serve"]
+        command = [sys.executable, "-c", program, "listen", "serve"]
         extra = ["--database", made.database] if made.database else []
         self.process = subprocess.Popen(
             [*command, str(made.folder), "--port", str(self.port), *extra],
@@ -85,6 +87,11 @@ class Server:
         """Take the process away without any chance to tidy up."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+    def interrupt(self) -> str:
+        """End the server as Ctrl+C does; return what it printed."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.communicate(timeout=20)[0]
 
     def stop(self) -> None:
         if self.process.poll() is None:

@@ -40,6 +40,14 @@ class PageRobot:
     def script(self, code: str) -> object:
         return self.driver.execute_script(code)
 
+    def forget_sound(self) -> None:
+        """Leave what was heard so far out of :meth:`sound`."""
+        self.script("heard.forget()")
+
+    def sound(self) -> np.ndarray:
+        """What went to the loudspeaker, of the last seconds at most: samples ``(T,)`` at the rate of the page."""
+        return np.array(self.driver.execute_async_script("heard.samples().then(arguments[0])"))
+
     def focused(self) -> list[str]:
         """Id, text and value of the control that has the focus; empty while it is on no control."""
         return self.script(

@@ -1,4 +1,4 @@
-"""The ablations of audio_dir: variants trained, scored, set in one table; what is finished is not done again."""
+"""Ablations: variants trained, scored, set in one table; what is finished is not done again."""
 
 import csv
 import importlib
@@ -41,7 +41,7 @@ def place(recipe):
 
 def ablate(run, place, *options):
     few = ["--train_config", "train_few.yaml", "--steps", 2, "--epoch_steps", 1, "--score_metrics", "log_mel_l1"]
-    return run(place, "local/ablate.sh", "--audio_dir", "audio", *few, "--nj", 1, "--train_threads", 1, *options)
+    return run(place, "./ablate.sh", "--audio_dir", "audio", *few, "--nj", 1, "--train_threads", 1, *options)
 
 
 def rows_of(place) -> dict[str, list[str]]:
@@ -55,7 +55,6 @@ def rows_of(place) -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "--audio_dir is needed"),
         (
             ["--audio_dir", "audio", "--only", "base no_cat"],
             "no variant 'no_cat' of eva_gan_tiny_16k; known: base",
@@ -79,17 +78,35 @@ def rows_of(place) -> dict[str, list[str]]:
 )
 def test_wrong_options_are_told_before_any_work(recipe, run, options, said):
     place = recipe("audio_dir/voc1")
-    done = run(place, "local/ablate.sh", *options)
+    done = run(place, "./ablate.sh", *options)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert said in done.stderr
     assert not (place / "exp").exists()
 
 
+def test_without_data_the_recipe_says_what_it_needs(recipe, run):
+    place = recipe("audio_dir/voc1")
+    done = run(place, "./ablate.sh")
+    assert done.returncode == 2
+    assert "--audio_dir is needed" in done.stderr.splitlines()[-1]
+    assert not (place / "exp").exists()
+
+
+@pytest.mark.parametrize("name", ["libritts/voc1", "ljspeech/voc1", "mini_an4/voc1", "vctk/voc1"])
+def test_every_corpus_has_the_variants(recipe, run, name):
+    place = recipe(name)
+    config = next((place / "conf").glob("train_eva_gan_*.yaml"))
+    done = run(place, "./ablate.sh", "--train_config", f"conf/{config.name}", "--only", "no_cat")
+    assert done.returncode == 2
+    variants = {"base", "hifigan", "leaky_relu", "mel_only", "no_balancer", "no_cam"}
+    assert set(done.stderr.partition("known: ")[2].split()) >= variants
+
+
 @pytest.fixture
-def modules(recipe, monkeypatch):
-    """The recipe's modules ``ablation_curves`` and ``ablation_table``."""
+def modules(egs, monkeypatch):
+    """The modules ``ablation_curves`` and ``ablation_table``."""
     names = ("ablation_curves", "ablation_table")
-    monkeypatch.syspath_prepend(recipe("audio_dir/voc1") / "local")
+    monkeypatch.syspath_prepend(egs / "TEMPLATE" / "voc1" / "utils")
     yield {name: importlib.import_module(name) for name in names}
     for name in names:
         sys.modules.pop(name, None)
@@ -185,7 +202,7 @@ def test_the_learning_rate_falls_to_its_end_whatever_the_number_of_epochs(recipe
         for table in ("wav.scp", "utt2num_samples"):
             (place / "dump" / name / table).write_text("a 1\n")
     few = ["--only", "base", "--steps", 9, "--epoch_steps", 3, "--train_args", "--no_such_option"]
-    assert run(place, "local/ablate.sh", *few, *options).returncode != 0
+    assert run(place, "./ablate.sh", *few, *options).returncode != 0
     (settings,) = place.glob("exp/*/voc_base_seed0/settings")
     told = settings.read_text().splitlines()[0]
     assert schedule in told
@@ -248,3 +265,16 @@ def test_eva_gan_beside_hifigan_over_seeds(place, run):
     settings = yaml.safe_load((place / "exp" / "ablate_few_2" / "voc_hifigan_seed1" / "config.yaml").read_text())
     assert (settings["vocoder"], settings["seed"]) == ("hifigan", 1)
     assert settings["scheduler_conf"] == settings["scheduler2_conf"] == {"gamma": 0.1}
+
+
+@pytest.mark.slow
+def test_another_corpus_prepares_its_data_by_itself(recipe, run):
+    pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
+    place = recipe("mini_an4/voc1")
+    few = ["--train_config", "conf/train_eva_gan_tiny.yaml", "--steps", 2, "--epoch_steps", 1, "--nj", 1]
+    few += ["--train_args", "--batch_size 1", "--score_metrics", "log_mel_l1"]
+    done = run(place, "./ablate.sh", *few, "--only", "base no_cam")
+    assert done.returncode == 0, done.stderr
+    runs = json.loads((place / "exp" / "ablate_eva_gan_tiny_2" / "ablation.json").read_text())
+    assert [(run["variant"], run["steps"]) for run in runs] == [("base", 2), ("no_cam", 2)]
+    assert runs[0]["parameters"] > runs[1]["parameters"]

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 SHARED = ("voc.sh", "cmd.sh", "path.sh", "utils")
+SHARED_BY_TRAININGS = ("ablate.sh", "conf/tuning")
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +22,7 @@ def test_every_corpus_has_the_same_parts(corpora, egs):
         trains = corpus.parent.name != "dsd100"
         for part in ("local/data.sh", "README.md", *["conf"] * trains):
             assert (corpus / part).exists(), f"{corpus}/{part}"
-        for name in SHARED:
+        for name in (*SHARED, *SHARED_BY_TRAININGS * trains):
             link = corpus / name
             assert link.is_symlink(), f"{link} is a copy"
             assert not link.readlink().is_absolute()

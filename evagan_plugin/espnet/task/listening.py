@@ -56,7 +56,7 @@ def check_listening(args: argparse.Namespace) -> None:
         raise UsageError(f"--listen_every {args.listen_every}: a number of epochs from 1 on is needed")
     for package in ("sqlalchemy", "pyloudnorm"):
         require(package, "listen")
-    from evagan_plugin.listening.create import check_addable
+    from evagan_plugin.listening.add import check_addable
     from evagan_plugin.listening.votes.store import open_store
 
     [scp] = [path for path, name, _ in args.valid_data_path_and_name_and_type if name == "wav"]

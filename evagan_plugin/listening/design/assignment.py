@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evagan_plugin.listening.design.design import Check, Item, TestDesign
+from evagan_plugin.listening.design.design import CHECK, Check, ListeningItem, ListeningTest
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MUSHRA_CHECK_CEILING = 10
@@ -37,7 +37,7 @@ class PlannedTrial:
     """For checks: lowest and highest passing score, by slot."""
 
 
-def plan_session(design: TestDesign, usage: Mapping[str, int], rng: np.random.Generator) -> list[PlannedTrial]:
+def plan_session(design: ListeningTest, usage: Mapping[str, int], rng: np.random.Generator) -> list[PlannedTrial]:
     """Plan all trials of one rater: training, then test trials with attention checks among them.
 
     A rater hears every system of each of their items, so systems are rated equally often; the items are the ones
@@ -53,9 +53,9 @@ def plan_session(design: TestDesign, usage: Mapping[str, int], rng: np.random.Ge
     return training_trials(design, rng) + _with_checks(design, trials, rng)
 
 
-def choose_items(design: TestDesign, usage: Mapping[str, int], rng: np.random.Generator) -> list[Item]:
+def choose_items(design: ListeningTest, usage: Mapping[str, int], rng: np.random.Generator) -> list[ListeningItem]:
     """Return ``items_per_rater`` items, category by category in turn, least used first, ties at random."""
-    categories: dict[str, list[Item]] = {}
+    categories: dict[str, list[ListeningItem]] = {}
     for item in design.test_items:
         categories.setdefault(item.category, []).append(item)
     queues = [
@@ -67,7 +67,9 @@ def choose_items(design: TestDesign, usage: Mapping[str, int], rng: np.random.Ge
     return [item for item in turns if item is not None][: design.items_per_rater]
 
 
-def item_trials(design: TestDesign, item: Item, rng: np.random.Generator, kind: str = "test") -> list[PlannedTrial]:
+def item_trials(
+    design: ListeningTest, item: ListeningItem, rng: np.random.Generator, kind: str = "test"
+) -> list[PlannedTrial]:
     """Return the trials that cover all systems of an item; within a trial the order is random."""
     protocol = design.rules
     names = list(item.audio)
@@ -80,7 +82,7 @@ def item_trials(design: TestDesign, item: Item, rng: np.random.Generator, kind: 
     return [_trial(design, item, rng.permutation(group).tolist(), kind) for group in groups]
 
 
-def training_trials(design: TestDesign, rng: np.random.Generator) -> list[PlannedTrial]:
+def training_trials(design: ListeningTest, rng: np.random.Generator) -> list[PlannedTrial]:
     """Return the trials of the training items, from the worst to the best where samples come one by one."""
     trials = []
     for item in design.training_items:
@@ -109,18 +111,18 @@ def spread(trials: Sequence[PlannedTrial], rng: np.random.Generator) -> list[Pla
     return ordered
 
 
-def _pairs(design: TestDesign) -> list[tuple[str, str]]:
+def _pairs(design: ListeningTest) -> list[tuple[str, str]]:
     systems = design.named("system")
     return list(itertools.combinations(systems, 2)) or [(systems[0], name) for name in design.named("reference")]
 
 
-def _trial(design: TestDesign, item: Item, systems: Sequence[str], kind: str) -> PlannedTrial:
+def _trial(design: ListeningTest, item: ListeningItem, systems: Sequence[str], kind: str) -> PlannedTrial:
     slots = tuple(Slot(letter, name, item.audio[name]) for letter, name in zip(LETTERS, systems, strict=False))
     reference = item.reference if design.rules.with_reference else None
     return PlannedTrial(kind, item.id, item.category, reference, slots)
 
 
-def _with_checks(design: TestDesign, trials: list[PlannedTrial], rng: np.random.Generator) -> list[PlannedTrial]:
+def _with_checks(design: ListeningTest, trials: list[PlannedTrial], rng: np.random.Generator) -> list[PlannedTrial]:
     """Insert the attention checks, evenly over the session and never first."""
     count = min(design.checks_per_rater, len(design.checks))
     chosen = [design.checks[index] for index in rng.permutation(len(design.checks))[:count]]
@@ -132,7 +134,7 @@ def _with_checks(design: TestDesign, trials: list[PlannedTrial], rng: np.random.
     return mixed
 
 
-def _check_trial(design: TestDesign, check: Check, rng: np.random.Generator) -> PlannedTrial:
+def _check_trial(design: ListeningTest, check: Check, rng: np.random.Generator) -> PlannedTrial:
     item = design.by_id[check.item]
     protocol = design.rules
     expected: list[float]
@@ -145,9 +147,8 @@ def _check_trial(design: TestDesign, check: Check, rng: np.random.Generator) -> 
         sources, expected = [check.audio, *(hidden or [item.reference])], [0, MUSHRA_CHECK_CEILING]
     order = rng.permutation(len(sources))
     slots = tuple(
-        Slot(LETTERS[place], "check" if index == 0 else "reference", sources[index])
-        for place, index in enumerate(order)
+        Slot(LETTERS[place], CHECK if index == 0 else "reference", sources[index]) for place, index in enumerate(order)
     )
-    answer = {slot.name: expected for slot in slots if slot.system == "check"}
+    answer = {slot.name: expected for slot in slots if slot.system == CHECK}
     reference = item.reference if protocol.with_reference else None
     return PlannedTrial("check", item.id, item.category, reference, slots, answer)

@@ -11,13 +11,16 @@ from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, TypeAdapter,
 from pydantic.dataclasses import dataclass
 
 from evagan_plugin.errors import UsageError
-from evagan_plugin.listening.design.protocols import Protocol, get_protocol
+from evagan_plugin.listening.design.protocols import ListeningProtocol, get_protocol
 from evagan_plugin.utils.files import write_text
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 AudioId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 """Name of an audio file without suffix: random, so that nothing about its origin can be read from it."""
 TEST_FILE = "test.yaml"
+ANCHOR = "anchor_3500hz"
+CHECK = "check"
+"""What a sample with beeps is called where it stands among the systems."""
 LANGUAGES = ("en", "zh", "ja")
 ARTIFACT_LABELS = ("buzz", "click", "hoarse", "muffled", "pitch", "gap", "other")
 """What a rater can report: buzz, click, hoarse voice, muffled highs, pitch slip, spectral gap, anything else."""
@@ -37,7 +40,7 @@ class System:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Item:
+class ListeningItem:
     """One passage, heard in the version of every system."""
 
     id: str
@@ -68,10 +71,8 @@ class Check:
 
 
 @dataclass(frozen=True, config=STRICT)
-class TestDesign:
+class ListeningTest:
     """The whole of ``test.yaml``."""
-
-    __test__ = False  # The name is a listening test's, not pytest's.
 
     id: str
     title: str
@@ -93,7 +94,7 @@ class TestDesign:
     consent: str | None
     """Text that replaces the page's consent text."""
     systems: tuple[System, ...]
-    items: tuple[Item, ...]
+    items: tuple[ListeningItem, ...]
     checks: tuple[Check, ...] = ()
 
     def __post_init__(self) -> None:
@@ -108,22 +109,22 @@ class TestDesign:
                 )
 
     @property
-    def rules(self) -> Protocol:
+    def rules(self) -> ListeningProtocol:
         """The protocol itself."""
         return get_protocol(self.protocol)
 
     @cached_property
-    def by_id(self) -> dict[str, Item]:
+    def by_id(self) -> dict[str, ListeningItem]:
         """Items by utterance id."""
         return {item.id: item for item in self.items}
 
     @property
-    def test_items(self) -> list[Item]:
+    def test_items(self) -> list[ListeningItem]:
         """Items that are analysed."""
         return [item for item in self.items if not item.training]
 
     @property
-    def training_items(self) -> list[Item]:
+    def training_items(self) -> list[ListeningItem]:
         """Items that raters only learn the scale with."""
         return [item for item in self.items if item.training]
 
@@ -132,7 +133,7 @@ class TestDesign:
         return [system.name for system in self.systems if system.role == role]
 
 
-def load_design(test_dir: str | Path) -> TestDesign:
+def load_design(test_dir: str | Path) -> ListeningTest:
     """Read and check ``test.yaml`` of a test folder.
 
     Raises:
@@ -141,7 +142,7 @@ def load_design(test_dir: str | Path) -> TestDesign:
     path = Path(test_dir) / TEST_FILE
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return TypeAdapter(TestDesign).validate_python(content)
+        return TypeAdapter(ListeningTest).validate_python(content)
     except FileNotFoundError:
         raise UsageError(
             f"{test_dir}: no listening test ({TEST_FILE}) in it: make one with 'evagan listen create'"
@@ -154,14 +155,14 @@ def load_design(test_dir: str | Path) -> TestDesign:
         raise UsageError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
 
 
-def save_design(test_dir: str | Path, design: TestDesign) -> None:
+def save_design(test_dir: str | Path, design: ListeningTest) -> None:
     """Write ``test.yaml``, whole or not at all."""
     # JSON types only: tuples become lists, which YAML can say without tags.
-    plain = TypeAdapter(TestDesign).dump_python(design, mode="json")
+    plain = TypeAdapter(ListeningTest).dump_python(design, mode="json")
     write_text(Path(test_dir) / TEST_FILE, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120))
 
 
-def with_system(design: TestDesign, system: System, audio: dict[str, str]) -> TestDesign:
+def with_system(design: ListeningTest, system: System, audio: dict[str, str]) -> ListeningTest:
     """Return the design with one more system; ``audio`` holds its sample's id for every item."""
     items = [dataclasses.replace(item, audio=item.audio | {system.name: audio[item.id]}) for item in design.items]
     return dataclasses.replace(design, systems=(*design.systems, system), items=tuple(items))

@@ -1,19 +1,23 @@
 """How to make a listening test."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from evagan_plugin.data.systems import REFERENCE
 from evagan_plugin.errors import UsageError, nearest
-from evagan_plugin.listening.design.design import LANGUAGES
+from evagan_plugin.listening.design.design import ANCHOR, CHECK, LANGUAGES
 from evagan_plugin.listening.design.protocols import get_protocol
+
+SYSTEM_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,59}")
 
 
 @dataclass(frozen=True)
-class TestOptions:
+class ListeningOptions:
     """How to make a test; the fields are the options of ``evagan listen create``."""
 
-    __test__ = False  # The name is a listening test's, not pytest's.
+    __test__ = False  # By its former name, TestOptions, pytest would take it for tests.
 
     title: str = "Listening test"
     protocol: str = "smos"
@@ -32,7 +36,7 @@ class TestOptions:
     items_per_rater: int = 10
     training_items: int = 1
     checks: int = 2
-    """Attention checks a rater."""
+    """Attention checks per rater."""
     raters: int = 20
     """Personal links made at once."""
     seed: int = 0
@@ -52,6 +56,14 @@ class TestOptions:
             raise UsageError("items per rater and raters must be 1 or more, training items and checks 0 or more")
 
 
+def check_system_name(name: str) -> None:
+    """Raise :class:`UsageError` unless a system can have that name."""
+    if name in (REFERENCE, ANCHOR, CHECK):
+        raise UsageError(f"'{name}' is the name of a sample that the test adds itself: rename the system")
+    if not SYSTEM_NAME.fullmatch(name):
+        raise UsageError(f"system name '{name}': letters, digits and . _ + - only, 60 at most, no dot at the start")
+
+
 def read_consent(path: str | Path) -> str:
     """Return the text of a consent file; a missing, empty or unreadable one is a :class:`UsageError`."""
     try:
@@ -61,3 +73,7 @@ def read_consent(path: str | Path) -> str:
     if not text:
         raise UsageError(f"{path}: empty; a consent text is needed")
     return text
+
+
+TestOptions = ListeningOptions
+"""The class's former name, under which it stays public."""

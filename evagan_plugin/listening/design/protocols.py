@@ -7,7 +7,7 @@ from evagan_plugin.errors import UsageError, nearest
 
 
 @dataclass(frozen=True)
-class Protocol:
+class ListeningProtocol:
     """One way to ask for scores."""
 
     name: str
@@ -38,17 +38,17 @@ class Protocol:
 
 PROTOCOLS = {
     # Degradation category rating of ITU-T P.800 annex D (reference first, then sample), labelled by similarity.
-    "smos": Protocol("smos", "SMOS", "one", True, 1, 5, 1, reference_floor=4, must_hear=1.0),
+    "smos": ListeningProtocol("smos", "SMOS", "one", True, 1, 5, 1, reference_floor=4, must_hear=1.0),
     # Absolute category rating, ITU-T P.800 annex B.
-    "mos": Protocol("mos", "MOS", "one", False, 1, 5, 1, reference_floor=4, must_hear=1.0),
+    "mos": ListeningProtocol("mos", "MOS", "one", False, 1, 5, 1, reference_floor=4, must_hear=1.0),
     # A pair shares one point: the preferred sample has 1, both have 0.5 where no preference is felt.
-    "ab": Protocol("ab", "preference", "pair", False, 0, 1, 0.5, reference_floor=None, must_hear=1.0),
+    "ab": ListeningProtocol("ab", "preference", "pair", False, 0, 1, 0.5, reference_floor=None, must_hear=1.0),
     # ITU-R BS.1534-3; it excludes raters who score the hidden reference below 90 in more than 15 % of items.
-    "mushra": Protocol("mushra", "MUSHRA", "all", True, 0, 100, 1, reference_floor=90, must_hear=0.25),
+    "mushra": ListeningProtocol("mushra", "MUSHRA", "all", True, 0, 100, 1, reference_floor=90, must_hear=0.25),
 }
 
 
-def get_protocol(name: str) -> Protocol:
+def get_protocol(name: str) -> ListeningProtocol:
     """Return the protocol of that name; an unknown one is a :class:`UsageError` that names the nearest."""
     if name not in PROTOCOLS:
         raise UsageError(f"unknown protocol '{name}': {nearest(name, PROTOCOLS)}")

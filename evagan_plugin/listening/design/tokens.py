@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 from evagan_plugin.errors import UsageError
@@ -34,14 +35,25 @@ def read_tokens(test_dir: str | Path) -> dict[str, str]:
         raise UsageError(f"{path}: cannot be read; its lines are 'admin<tab>token' and 'join<tab>token'") from error
 
 
-def links(base_url: str, tokens: dict[str, str], personal: list[str]) -> dict[str, list[str]]:
+@dataclass(frozen=True)
+class Links:
+    """Addresses of a test. Whoever has one has what it gives."""
+
+    admin: str
+    join: str
+    """Makes a rater of every visitor."""
+    personal: list[str]
+    """Of the raters, in order of their numbers."""
+
+
+def links(base_url: str, tokens: dict[str, str], personal: list[str]) -> Links:
     """Return the links of the administrator, of everybody, and of each rater.
 
-    The token stands behind ``#``: browsers do not send that part, so it enters no log and no Referer header.
+    The token stands after ``#``: browsers do not send that part, so it enters no log and no Referer header.
     """
     base = base_url.rstrip("/")
-    return {
-        "admin": [f"{base}/admin#{tokens['admin']}"],
-        "join": [f"{base}/#join={tokens['join']}"],
-        "personal": [f"{base}/#{token}" for token in personal],
-    }
+    return Links(
+        admin=f"{base}/admin#{tokens['admin']}",
+        join=f"{base}/#join={tokens['join']}",
+        personal=[f"{base}/#{token}" for token in personal],
+    )

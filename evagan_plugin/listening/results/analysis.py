@@ -8,9 +8,11 @@ takes them for independent is too narrow, often by a factor of two.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from types import ModuleType
 
 import numpy as np
+
+from evagan_plugin.errors import require
 
 CONFIDENCE = 0.95
 NORMAL_QUANTILE = 1.959964
@@ -20,10 +22,11 @@ DRAWS = 2000
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ClusteredMean:
     """A mean with two 95 % intervals; intervals are ``None`` where there are too few raters or items for one."""
 
-    mean: float
+    mean: float | None
+    """``None`` without votes."""
     raters: int
     items: int
     votes: int
@@ -55,21 +58,21 @@ def score_matrix(
     return matrix, list(row_of), list(column_of)
 
 
-def estimate(matrix: np.ndarray, seed: int = 0) -> Estimate:
+def estimate(matrix: np.ndarray, seed: int = 0) -> ClusteredMean:
     """Return the mean of all scores of a matrix ``(raters, items)`` with its intervals."""
     matrix = _without_empty(matrix)
     votes = int(np.isfinite(matrix).sum())
     if not votes:
-        return Estimate(math.nan, 0, 0, 0, None, None, None)
+        return ClusteredMean(None, 0, 0, 0, None, None, None)
     mean = float(np.nanmean(matrix))
     raters, items = matrix.shape
     error, degrees = clustered_error(matrix)
     if error is None:
-        return Estimate(mean, raters, items, votes, None, None, None)
+        return ClusteredMean(mean, raters, items, votes, None, None, None)
     reach = student_quantile(0.5 + CONFIDENCE / 2, degrees) * error
     p_value = student_tail(abs(mean) / error, degrees) if error > 0 else float(mean == 0)
     bootstrap = bootstrap_interval(matrix, np.random.default_rng(seed))
-    return Estimate(mean, raters, items, votes, (mean - reach, mean + reach), bootstrap, p_value)
+    return ClusteredMean(mean, raters, items, votes, (mean - reach, mean + reach), bootstrap, p_value)
 
 
 def clustered_error(matrix: np.ndarray) -> tuple[float | None, int]:
@@ -133,7 +136,7 @@ def bootstrap_interval(matrix: np.ndarray, rng: np.random.Generator, draws: int 
     return mean + scale * float(low), mean + scale * float(high)
 
 
-def paired_differences(matrices: Mapping[str, np.ndarray], seed: int = 0) -> list[tuple[str, str, Estimate]]:
+def paired_differences(matrices: Mapping[str, np.ndarray], seed: int = 0) -> list[tuple[str, str, ClusteredMean]]:
     """Compare all pairs of systems on the same rater and item.
 
     Args:
@@ -151,55 +154,24 @@ def paired_differences(matrices: Mapping[str, np.ndarray], seed: int = 0) -> lis
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
     """Return Spearman's rank correlation; NaN if one of them is constant."""
-    ranks = [mean_ranks(first), mean_ranks(second)]
-    if any(np.ptp(rank) == 0 for rank in ranks):
+    if any(np.ptp(values) == 0 for values in (first, second)):
         return math.nan
-    return float(np.corrcoef(ranks)[0, 1])
-
-
-def mean_ranks(values: Sequence[float]) -> np.ndarray:
-    """Return ranks from 1, ties sharing the mean of theirs."""
-    array = np.asarray(values, dtype=float)
-    ordered = np.sort(array)
-    return (np.searchsorted(ordered, array, "left") + np.searchsorted(ordered, array, "right") + 1) / 2
+    return float(_stats().spearmanr(first, second).statistic)
 
 
 def student_tail(t: float, degrees: int) -> float:
-    """Return the two-sided probability of Student's t beyond ``t``.
-
-    The density is integrated over the angle atan(t / sqrt(degrees)), in which it is a power of the cosine
-    (Abramowitz and Stegun 26.7.1), by Gauss-Legendre quadrature.
-    """
-    if math.isinf(t):
-        return 0.0
-    angle = math.atan(t / math.sqrt(degrees))
-    return _cosine_integral(angle, math.pi / 2, degrees) / _cosine_integral(0.0, math.pi / 2, degrees)
+    """Return the two-sided probability of Student's t beyond ``t``."""
+    return float(2 * _stats().t.sf(t, degrees))
 
 
-@lru_cache
-def _quadrature() -> tuple[np.ndarray, np.ndarray]:
-    return np.polynomial.legendre.leggauss(200)
-
-
-def _cosine_integral(start: float, end: float, degrees: int) -> float:
-    nodes, weights = _quadrature()
-    half = (end - start) / 2
-    return float(half * (weights * np.cos(half * nodes + (start + end) / 2) ** (degrees - 1)).sum())
-
-
-@lru_cache
 def student_quantile(probability: float, degrees: int) -> float:
-    """Return the value that Student's t stays below with that probability (above 0.5), by bisection."""
-    low, high = 0.0, 1.0
-    while student_tail(high, degrees) > 2 * (1 - probability):
-        low, high = high, 2 * high
-    for _ in range(60):
-        middle = (low + high) / 2
-        if student_tail(middle, degrees) > 2 * (1 - probability):
-            low = middle
-        else:
-            high = middle
-    return high
+    """Return the value that Student's t stays below with that probability."""
+    return float(_stats().t.ppf(probability, degrees))
+
+
+def _stats() -> ModuleType:
+    # Imported at use: it takes a second, and serving a test needs none of it.
+    return require("scipy.stats", "listen")
 
 
 def _without_empty(matrix: np.ndarray) -> np.ndarray:
@@ -208,7 +180,7 @@ def _without_empty(matrix: np.ndarray) -> np.ndarray:
 
 
 def standardise(values: Iterable[float]) -> np.ndarray:
-    """Return values less their mean, divided by their standard deviation; zeros if they are constant."""
+    """Return values minus their mean, divided by their standard deviation; zeros if they are constant."""
     array = np.asarray(list(values), dtype=float)
     spread = array.std()
     return np.zeros_like(array) if spread == 0 else (array - array.mean()) / spread

@@ -1,7 +1,7 @@
-"""Objective metrics beside the human scores: kept in the test folder, one file a system, and compared with them."""
+"""Objective metrics beside the human scores: kept in the test folder, one file per system, and compared with them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from evagan_plugin.errors import UsageError, nearest
-from evagan_plugin.listening.design.design import TestDesign
+from evagan_plugin.listening.design.design import ListeningTest
 from evagan_plugin.listening.results.analysis import rank_correlation, standardise
+from evagan_plugin.listening.votes.records import Mark
 from evagan_plugin.utils.files import write_text
 
 FEWEST_CELLS = 4
@@ -30,6 +31,39 @@ class ObjectiveMetrics:
         """Return the mean over utterances; ``None`` if none has the metric."""
         found = [row[metric] for row in self.values.values() if metric in row]
         return float(np.mean(found)) if found else None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What raters made of one system's version of one item."""
+
+    system: str
+    item: str
+    score: float
+    """Mean over raters."""
+    marks: list[Mark]
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """How a metric and the human score go together."""
+
+    metric: str
+    spearman: float | None
+    """``None`` where one of them is constant."""
+    cells: int
+    """Utterances of systems that have both."""
+
+
+@dataclass(frozen=True)
+class Disagreement(Cell):
+    """An utterance where metrics and ears differ."""
+
+    human_z: float
+    """Human score in standard deviations over all utterances of all systems."""
+    objective_z: float
+    """Mean of the metrics in theirs, more being better."""
+    metrics: dict[str, float]
 
 
 def write_metrics(test_dir: str | Path, system: str, metrics: ObjectiveMetrics) -> None:
@@ -53,7 +87,7 @@ def read_metrics(test_dir: str | Path, system: str) -> ObjectiveMetrics | None:
         raise UsageError(f"{path}: not metrics of a system: {error}") from error
 
 
-def kept_metrics(test_dir: str | Path, design: TestDesign) -> dict[str, ObjectiveMetrics]:
+def kept_metrics(test_dir: str | Path, design: ListeningTest) -> dict[str, ObjectiveMetrics]:
     """Return the kept metrics of all systems of a test that have some."""
     found = {system.name: read_metrics(test_dir, system.name) for system in design.systems}
     return {name: metrics for name, metrics in found.items() if metrics}
@@ -84,36 +118,34 @@ def system_scores(path: str | Path, system: str) -> ObjectiveMetrics:
     return systems[system]
 
 
-def correlations(cells: list[dict[str, Any]], metrics: Mapping[str, ObjectiveMetrics]) -> list[dict[str, Any]]:
+def correlations(cells: Sequence[Cell], metrics: Mapping[str, ObjectiveMetrics]) -> list[Correlation]:
     """Return Spearman's correlation of each metric with the human score, over all utterances of all systems.
 
     Args:
-        cells: Mean human score of each ``{"system", "item", "score"}``.
+        cells: Human scores.
         metrics: Metrics of each system.
     """
-    rows = []
-    for name in sorted({name for one in metrics.values() for row in one.values.values() for name in row}):
-        pairs = [(value, cell["score"]) for cell in cells if (value := _value(cell, metrics, name)) is not None]
+    found = []
+    for name in _names(metrics):
+        pairs = [(value, cell.score) for cell in cells if (value := _value(cell, metrics, name)) is not None]
         if len(pairs) >= FEWEST_CELLS:
             rho = rank_correlation(*zip(*pairs, strict=True))
-            rows.append({"metric": name, "spearman": None if np.isnan(rho) else rho, "cells": len(pairs)})
-    return rows
+            found.append(Correlation(name, None if np.isnan(rho) else rho, len(pairs)))
+    return found
 
 
-def disagreements(
-    cells: list[dict[str, Any]], metrics: Mapping[str, ObjectiveMetrics], count: int = 5
-) -> list[dict[str, Any]]:
+def disagreements(cells: Sequence[Cell], metrics: Mapping[str, ObjectiveMetrics], count: int = 5) -> list[Disagreement]:
     """Return the utterances where metrics and ears differ most, farthest first.
 
     Human scores and every metric (turned so that more is better) are put in standard deviations over all utterances of
-    all systems; the gap is the human figure less the mean of the metrics'.
+    all systems; the gap is the human figure minus the mean of the metrics'.
     """
-    rated = [cell for cell in cells if cell["system"] in metrics and cell["item"] in metrics[cell["system"]].values]
+    rated = [cell for cell in cells if cell.system in metrics and cell.item in metrics[cell.system].values]
     if len(rated) < FEWEST_CELLS:
         return []
-    human = standardise(cell["score"] for cell in rated)
+    human = standardise(cell.score for cell in rated)
     columns = []
-    for name in sorted({name for one in metrics.values() for row in one.values.values() for name in row}):
+    for name in _names(metrics):
         values = [_value(cell, metrics, name) for cell in rated]
         if any(value is None for value in values):
             continue
@@ -124,20 +156,26 @@ def disagreements(
         return []
     objective = np.mean(columns, axis=0)
     order = np.argsort(-np.abs(human - objective), kind="stable")[:count]
-    return [
-        rated[index]
-        | {
-            "human_z": float(human[index]),
-            "objective_z": float(objective[index]),
-            "metrics": metrics[rated[index]["system"]].values[rated[index]["item"]],
-        }
-        for index in order
-    ]
+    found = []
+    for index in order.tolist():
+        cell = rated[index]
+        values = metrics[cell.system].values[cell.item]
+        found.append(
+            Disagreement(
+                cell.system, cell.item, cell.score, cell.marks, float(human[index]), float(objective[index]), values
+            )
+        )
+    return found
 
 
-def _value(cell: Mapping[str, Any], metrics: Mapping[str, ObjectiveMetrics], name: str) -> float | None:
-    system = metrics.get(cell["system"])
-    return system.values.get(cell["item"], {}).get(name) if system else None
+def _names(metrics: Mapping[str, ObjectiveMetrics]) -> list[str]:
+    """Names of the metrics that an utterance of any system has."""
+    return sorted({name for one in metrics.values() for row in one.values.values() for name in row})
+
+
+def _value(cell: Cell, metrics: Mapping[str, ObjectiveMetrics], name: str) -> float | None:
+    system = metrics.get(cell.system)
+    return system.values.get(cell.item, {}).get(name) if system else None
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:

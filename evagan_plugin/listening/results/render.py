@@ -1,15 +1,18 @@
-"""A report as files: ``report.json``, ``report.csv``, ``report.md`` and pictures."""
+"""A report as files (``report.json``, ``report.csv``, ``report.md``, pictures); a test and its state as text."""
 
 import csv
 import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from evagan_plugin.listening.design.design import TestDesign
+from evagan_plugin.listening.design.design import ListeningTest
+from evagan_plugin.listening.design.tokens import Links
 from evagan_plugin.listening.results import pictures
+from evagan_plugin.listening.results.report import CategoryScores, Report, SystemScore
+from evagan_plugin.listening.results.status import Status
 from evagan_plugin.utils.files import write_text
 
 CSV_FIELDS = (
@@ -23,7 +26,7 @@ METHOD = (
 )
 
 
-def write_report(test_dir: Path, design: TestDesign, report: dict[str, Any], out: Path) -> list[Path]:
+def write_report(test_dir: Path, design: ListeningTest, report: Report, out: Path) -> list[Path]:
     """Write all files of a report; return their paths, tables first.
 
     Args:
@@ -36,12 +39,12 @@ def write_report(test_dir: Path, design: TestDesign, report: dict[str, Any], out
         EvaganError: If a file cannot be written or matplotlib is missing.
     """
     drawn = [pictures.draw_scores(report, out / "report.png")]
-    if any(row["step"] is not None and row["mean"] is not None for row in report["systems"]):
+    if any(row.step is not None and row.mean is not None for row in report.systems):
         drawn.append(pictures.draw_steps(report, out / "steps.png"))
     drawn += pictures.draw_disagreements(test_dir, design, report, out / "disagreements")
     texts = {
         "report.md": render_markdown(report, [path.relative_to(out) for path in drawn]),
-        "report.json": json.dumps(report, indent=1, ensure_ascii=False) + "\n",
+        "report.json": json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n",
         "report.csv": report_csv(report),
     }
     for name, text in texts.items():
@@ -49,40 +52,40 @@ def write_report(test_dir: Path, design: TestDesign, report: dict[str, Any], out
     return [*(out / name for name in texts), *drawn]
 
 
-def report_csv(report: dict[str, Any]) -> str:
-    """Return the scores as CSV, a row a category and system; category ``*`` is all of them together."""
+def report_csv(report: Report) -> str:
+    """Return the scores as CSV, one row per category and system; category ``*`` is all of them together."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, CSV_FIELDS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    for part in ({"category": "*", "systems": report["systems"]}, *report["categories"]):
-        for row in part["systems"]:
-            low, high = row["interval"] or (None, None)
-            bootstrap_low, bootstrap_high = row["bootstrap"] or (None, None)
+    for part in (CategoryScores("*", report.systems), *report.categories):
+        for row in part.systems:
+            low, high = row.interval or (None, None)
+            bootstrap_low, bootstrap_high = row.bootstrap or (None, None)
             bounds = {"low": low, "high": high, "bootstrap_low": bootstrap_low, "bootstrap_high": bootstrap_high}
-            writer.writerow(row | bounds | {"category": part["category"]})
+            writer.writerow(asdict(row) | bounds | {"category": part.category})
     return stream.getvalue()
 
 
-def render_markdown(report: dict[str, Any], drawn: Sequence[Path] = ()) -> str:
+def render_markdown(report: Report, drawn: Sequence[Path] = ()) -> str:
     """Return the report as Markdown; ``drawn`` are pictures to show, relative to the page."""
-    counted = f"{report['votes']} votes of {report['raters']} raters on {report['items']} items."
-    blocks = [f"# {report['title']}", counted, *_score_tables(report)]
-    for part in report["categories"]:
-        blocks += [f"## Category {part['category']}", *_score_tables(report | part)]
-    if report["differences"]:
+    counted = f"{report.votes} votes of {report.raters} raters on {report.items} items."
+    blocks = [f"# {report.title}", counted, *_score_tables(report.measure, report.systems)]
+    for part in report.categories:
+        blocks += [f"## Category {part.category}", *_score_tables(report.measure, part.systems)]
+    if report.differences:
         blocks += ["## Differences", _difference_table(report), METHOD]
     blocks += ["## Raters left out", *_exclusion_lines(report)]
-    if any(row["votes_with_artifacts"] for row in report["artifacts"]):
+    if any(row.votes_with_artifacts for row in report.artifacts):
         blocks += ["## Artifacts", "In how many votes each was noted.", _artifact_table(report)]
-    if report["correlations"]:
+    if report.correlations:
         blocks += ["## Objective metrics and scores", _correlation_table(report)]
-    if report["disagreements"]:
+    if report.disagreements:
         blocks += ["## Where metrics and ears disagree", _disagreement_table(report)]
     blocks += [f"![{path.stem}]({path.as_posix()})" for path in drawn]
     return "\n\n".join(blocks) + "\n"
 
 
-def describe_test(test_dir: Path, design: TestDesign) -> str:
+def describe_test(test_dir: Path, design: ListeningTest) -> str:
     """Return what was made and what to do next, for the terminal."""
     counts = Counter(item.category for item in design.test_items)
     kinds = ", ".join(f"{count} {category}" for category, count in sorted(counts.items()))
@@ -98,21 +101,21 @@ def describe_test(test_dir: Path, design: TestDesign) -> str:
     return "\n".join(lines)
 
 
-def render_status(status: dict[str, Any], links: dict[str, list[str]]) -> str:
+def render_status(status: Status, links: Links) -> str:
     """Return the state of a test as text, with its links."""
-    raters = status["raters"]
-    systems = [[name, str(count)] for name, count in status["votes_by_system"].items()]
+    raters = status.raters
+    systems = [[name, str(count)] for name, count in status.votes_by_system.items()]
     progress = [
-        [str(row["rater"]), f"{row['answered']}/{row['total']}", row["language"] or "", row["headphones"] or ""]
-        for row in status["by_rater"]
+        [str(row.rater), f"{row.answered}/{row.total}", row.language or "", row.headphones or ""]
+        for row in status.by_rater
     ]
     blocks = [
-        f"{status['votes']} votes; {raters['finished']} of {raters['invited']} raters have finished, "
-        f"{raters['started']} have begun, {status['trials_left']} of their trials are left.",
+        f"{status.votes} votes; {raters.finished} of {raters.invited} raters have finished, "
+        f"{raters.started} have begun, {status.trials_left} of their trials are left.",
         render_table(["system", "votes"], systems),
         *([render_table(["rater", "answered", "language", "headphones"], progress)] if progress else []),
-        f"results: {links['admin'][0]}\nopen link: {links['join'][0]}",
-        "personal links:\n" + "\n".join(f"{number} {link}" for number, link in enumerate(links["personal"], 1)),
+        f"results: {links.admin}\nopen link: {links.join}",
+        "personal links:\n" + "\n".join(f"{number} {link}" for number, link in enumerate(links.personal, 1)),
     ]
     return "\n\n".join(blocks)
 
@@ -123,20 +126,20 @@ def render_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _score_tables(report: dict[str, Any]) -> list[str]:
+def _score_tables(measure: str, systems: Sequence[SystemScore]) -> list[str]:
     """Systems; then hidden reference and anchor, apart from them."""
-    head = ["system", report["measure"], "95 % (clustered)", "95 % (bootstrap)", "votes", "raters", "items"]
+    head = ["system", measure, "95 % (clustered)", "95 % (bootstrap)", "votes", "raters", "items"]
     tables = []
     for wanted in (True, False):
-        rows = [row for row in report["systems"] if (row["role"] == "system") == wanted]
+        rows = [row for row in systems if (row.role == "system") == wanted]
         if rows:
             cells = [
                 [
-                    row["system"],
-                    _number(row["mean"]),
-                    _range(row["interval"]),
-                    _range(row["bootstrap"]),
-                    *(str(row[name]) for name in ("votes", "raters", "items")),
+                    row.system,
+                    _number(row.mean),
+                    _range(row.interval),
+                    _range(row.bootstrap),
+                    *map(str, (row.votes, row.raters, row.items)),
                 ]
                 for row in rows
             ]
@@ -144,69 +147,66 @@ def _score_tables(report: dict[str, Any]) -> list[str]:
     return tables
 
 
-def _difference_table(report: dict[str, Any]) -> str:
+def _difference_table(report: Report) -> str:
     head = ["first - second", "difference", "95 % (clustered)", "95 % (bootstrap)", "p", "p (Holm)", "pairs"]
     rows = [
         [
-            f"{row['first']} - {row['second']}",
-            _number(row["mean"]),
-            _range(row["interval"]),
-            _range(row["bootstrap"]),
-            _probability(row["p"]),
-            _probability(row["p_holm"]),
-            str(row["votes"]),
+            f"{row.first} - {row.second}",
+            _number(row.mean),
+            _range(row.interval),
+            _range(row.bootstrap),
+            _probability(row.p),
+            _probability(row.p_holm),
+            str(row.votes),
         ]
-        for row in report["differences"]
+        for row in report.differences
     ]
     return render_table(head, rows)
 
 
-def _exclusion_lines(report: dict[str, Any]) -> list[str]:
-    if report["screening"] is None:
+def _exclusion_lines(report: Report) -> list[str]:
+    if report.screening is None:
         return ["Raters were not screened."]
-    lines = [
-        f"- rater {row['rater']} ({row['votes']} votes): {'; '.join(row['reasons'])}" for row in report["excluded"]
-    ]
+    lines = [f"- rater {row.rater} ({row.votes} votes): {'; '.join(row.reasons)}" for row in report.excluded]
     lines += [
-        f"- rater {row['rater']} was kept by hand in spite of: {'; '.join(row['reasons'])}"
-        for row in report["kept_by_hand"]
+        f"- rater {row.rater} was kept by hand in spite of: {'; '.join(row.reasons)}" for row in report.kept_by_hand
     ]
     return ["\n".join(lines) or "None."]
 
 
-def _artifact_table(report: dict[str, Any]) -> str:
-    labels = list(report["artifacts"][0]["labels"])
+def _artifact_table(report: Report) -> str:
+    labels = list(report.artifacts[0].labels)
     rows = [
         [
-            row["system"],
-            str(row["votes"]),
-            str(row["votes_with_artifacts"]),
-            *(str(row["labels"][label]) for label in labels),
-            f"{row['marks']} ({row['marked_seconds']:.1f} s)",
+            row.system,
+            str(row.votes),
+            str(row.votes_with_artifacts),
+            *(str(row.labels[label]) for label in labels),
+            f"{row.marks} ({row.marked_seconds:.1f} s)",
         ]
-        for row in report["artifacts"]
+        for row in report.artifacts
     ]
     return render_table(["system", "votes", "with artifacts", *labels, "marks"], rows)
 
 
-def _correlation_table(report: dict[str, Any]) -> str:
-    rows = [[row["metric"], _number(row["spearman"]), str(row["cells"])] for row in report["correlations"]]
-    return render_table(["metric", f"Spearman with {report['measure']}", "utterances x systems"], rows)
+def _correlation_table(report: Report) -> str:
+    rows = [[row.metric, _number(row.spearman), str(row.cells)] for row in report.correlations]
+    return render_table(["metric", f"Spearman with {report.measure}", "utterances x systems"], rows)
 
 
-def _disagreement_table(report: dict[str, Any]) -> str:
+def _disagreement_table(report: Report) -> str:
     rows = [
         [
-            row["item"],
-            row["system"],
-            _number(row["score"]),
-            _number(row["human_z"]),
-            _number(row["objective_z"]),
-            ", ".join(f"{name} {value:.4g}" for name, value in row["metrics"].items()),
+            row.item,
+            row.system,
+            _number(row.score),
+            _number(row.human_z),
+            _number(row.objective_z),
+            ", ".join(f"{name} {value:.4g}" for name, value in row.metrics.items()),
         ]
-        for row in report["disagreements"]
+        for row in report.disagreements
     ]
-    return render_table(["utterance", "system", report["measure"], "ears (z)", "metrics (z)", "metrics"], rows)
+    return render_table(["utterance", "system", report.measure, "ears (z)", "metrics (z)", "metrics"], rows)
 
 
 def _number(value: float | None) -> str:

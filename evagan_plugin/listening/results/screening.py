@@ -1,13 +1,13 @@
 """Which raters did not do what was asked. Nothing is deleted: exclusion is a choice of each report."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from evagan_plugin.listening.design.protocols import Protocol
+from evagan_plugin.listening.design.protocols import ListeningProtocol
+from evagan_plugin.listening.votes.records import Vote
 
 FEWEST_VOTES = 5
 """Fewer votes than this are no ground to judge a rater by."""
@@ -41,7 +41,7 @@ class RaterRecord:
     fast_answers: int = 0
     scores: list[float] = field(default_factory=list)
 
-    def reasons(self, rules: ScreeningRules, protocol: Protocol) -> list[str]:
+    def reasons(self, rules: ScreeningRules, protocol: ListeningProtocol) -> list[str]:
         """Return why the rater is to be excluded; empty if there is no reason."""
         found = []
         if self.checks and self.failed_checks / self.checks > rules.failed_checks:
@@ -57,47 +57,83 @@ class RaterRecord:
         return found
 
 
+@dataclass(frozen=True)
+class Exclusion:
+    """A rater who is left out, or was kept by hand, and why."""
+
+    rater: int
+    votes: int
+    reasons: list[str]
+
+
 def review(
-    votes: Iterable[Mapping[str, Any]], protocol: Protocol, references: Iterable[str], seconds: Mapping[str, float]
+    votes: Iterable[Vote], protocol: ListeningProtocol, references: Iterable[str], seconds: Mapping[str, float]
 ) -> dict[int, RaterRecord]:
     """Go through all votes and return a record of each rater.
 
     Args:
-        votes: Rows of :meth:`~evagan_plugin.listening.votes.store.Store.votes`.
+        votes: All votes of the test.
         protocol: The test's protocol.
         references: Names of hidden references.
         seconds: Length of each item.
     """
     references = set(references)
     records: dict[int, RaterRecord] = {}
-    trials: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    trials: dict[int, list[Vote]] = defaultdict(list)
     for vote in votes:
-        trials[vote["trial"]].append(vote)
+        trials[vote.trial].append(vote)
     for slots in trials.values():
         first = slots[0]
-        record = records.setdefault(first["rater"], RaterRecord(first["rater"]))
-        if first["kind"] == "check":
+        record = records.setdefault(first.rater, RaterRecord(first.rater))
+        if first.kind == "check":
             record.checks += 1
             record.failed_checks += not _passed(slots)
-        if first["kind"] != "test":
+        if first.kind != "test":
             continue
         record.answers += 1
-        record.fast_answers += first["seconds"] < _shortest_time(slots, protocol, seconds[first["item"]])
+        record.fast_answers += first.seconds < _shortest_time(slots, protocol, seconds[first.item])
         for vote in slots:
             record.votes += 1
-            record.scores.append(vote["score"])
-            if vote["system"] in references and protocol.reference_floor is not None:
+            record.scores.append(vote.score)
+            if vote.system in references and protocol.reference_floor is not None:
                 record.references += 1
-                record.low_references += vote["score"] < protocol.reference_floor
+                record.low_references += vote.score < protocol.reference_floor
     return records
 
 
-def _passed(slots: list[Mapping[str, Any]]) -> bool:
-    expected = slots[0]["expected"] or {}
-    scores = {vote["slot"]: vote["score"] for vote in slots}
+def exclusions(
+    records: Mapping[int, RaterRecord],
+    rules: ScreeningRules | None,
+    protocol: ListeningProtocol,
+    by_hand: Collection[int] = (),
+    keep: Collection[int] = (),
+) -> tuple[list[Exclusion], list[Exclusion]]:
+    """Return who is left out, and who would have been but for ``keep``; in order of their numbers.
+
+    Args:
+        records: What :func:`review` found.
+        rules: Limits; ``None`` screens nobody.
+        protocol: The test's protocol.
+        by_hand: Raters who are left out whatever the screening finds.
+        keep: Raters who stay whatever the screening finds.
+    """
+    out, pardoned = [], []
+    for rater in sorted(records):
+        record = records[rater]
+        reasons = record.reasons(rules, protocol) if rules else []
+        if rater in by_hand:
+            reasons = ["excluded by hand", *reasons]
+        if reasons:
+            (pardoned if rater in keep else out).append(Exclusion(rater, record.votes, reasons))
+    return out, pardoned
+
+
+def _passed(slots: list[Vote]) -> bool:
+    expected = slots[0].expected or {}
+    scores = {vote.slot: vote.score for vote in slots}
     return all(slot in scores and low <= scores[slot] <= high for slot, (low, high) in expected.items())
 
 
-def _shortest_time(slots: list[Mapping[str, Any]], protocol: Protocol, seconds: float) -> float:
+def _shortest_time(slots: list[Vote], protocol: ListeningProtocol, seconds: float) -> float:
     """How long the rules of the protocol make hearing the samples last."""
     return protocol.must_hear * seconds * (len(slots) + protocol.with_reference)

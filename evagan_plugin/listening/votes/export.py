@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ def export_votes(store: Store) -> list[dict[str, Any]]:
     """Return every vote as a dict of :data:`FIELDS`; times in ISO 8601, UTC."""
     rows = []
     for vote in store.votes():
-        row = {name: vote[name] for name in FIELDS if name in vote} | {"order": vote["position"] + 1}
+        row = asdict(vote) | {"order": vote.position + 1}
         for clock in ("shown_at", "answered_at", "stored_at"):
-            row[clock] = datetime.fromtimestamp(vote[clock], UTC).isoformat(timespec="milliseconds")
+            row[clock] = datetime.fromtimestamp(row[clock], UTC).isoformat(timespec="milliseconds")
         rows.append({name: row[name] for name in FIELDS})
     return rows
 

@@ -6,7 +6,7 @@ import numpy as np
 from sqlalchemy import Connection, exists, func, insert, select, update
 
 from evagan_plugin.listening.design.assignment import PlannedTrial, item_trials, spread
-from evagan_plugin.listening.design.design import TestDesign
+from evagan_plugin.listening.design.design import ListeningTest
 from evagan_plugin.listening.votes.tables import samples, trials, votes
 
 
@@ -42,7 +42,7 @@ def insert_trials(connection: Connection, rater: int, planned: list[tuple[int, P
         connection.execute(insert(samples), heard)
 
 
-def extend_session(connection: Connection, rater: int, design: TestDesign, system: str) -> int:
+def extend_session(connection: Connection, rater: int, design: ListeningTest, system: str) -> int:
     """Give a rater the trials of a new system on their items, mixed into what they have left.
 
     Answered trials keep their positions. A rater who has the system already is left as is.

@@ -1,56 +1,35 @@
-"""Raters, their trials and their votes in an SQL database: SQLite in WAL mode, or any that SQLAlchemy knows."""
+"""Raters, their trials and their votes in an SQL database."""
 
 import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.listening.design.assignment import plan_session
-from evagan_plugin.listening.design.design import TestDesign
+from evagan_plugin.listening.design.design import ListeningTest
+from evagan_plugin.listening.votes.engine import connect
+from evagan_plugin.listening.votes.records import Answer, Mark, Rater, RaterProgress, Trial, TrialSample, Vote
 from evagan_plugin.listening.votes.sessions import answered, extend_session, insert_trials, usage_of_items
 from evagan_plugin.listening.votes.tables import meta, raters, samples, tables, trials, votes
 
 VOTES_FILE = "votes.sqlite"
-BUSY_SECONDS = 30
-"""How long a writer waits for another one."""
 SCHEMA = 1
 """Number of the layout of the tables."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a rater said about one trial."""
-
-    trial: int
-    scores: dict[str, float]
-    """By slot."""
-    plays: dict[str, int]
-    """How often each sample was started, by slot."""
-    reference_plays: int = 0
-    seconds: float = 0.0
-    """From the moment the trial was shown to the answer."""
-    shown_at: float = 0.0
-    """Time on the rater's clock (seconds since 1970)."""
-    answered_at: float = 0.0
-    labels: dict[str, list[str]] = field(default_factory=dict)
-    """Artifacts heard, by slot."""
-    marks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """Time ranges, ``{"start": s, "end": s, "label": str}``, by slot."""
 
 
 class Store:
     """The vote store of one test; open it with :func:`open_store`."""
 
-    def __init__(self, engine: Engine, design: TestDesign) -> None:
+    def __init__(self, engine: Engine, design: ListeningTest) -> None:
         self._engine = engine
         self._design = design
 
@@ -100,12 +79,13 @@ class Store:
             connection.execute(insert(raters), rows)
         return tokens
 
-    def rater(self, token: str) -> Any | None:
-        """Return the row of the rater with that token, or ``None``."""
+    def rater(self, token: str) -> Rater | None:
+        """Return the rater with that token, or ``None``."""
         with self._engine.begin() as connection:
-            return connection.execute(select(raters).where(raters.c.token == token)).first()
+            row = connection.execute(select(raters).where(raters.c.token == token)).first()
+        return Rater(**row._mapping) if row else None
 
-    def start(self, rater: int, language: str, headphones: str | None, design: Callable[[], TestDesign]) -> None:
+    def start(self, rater: int, language: str, headphones: str | None, design: Callable[[], ListeningTest]) -> None:
         """Note consent and plan the rater's trials; a second call changes nothing but language and headphones.
 
         Args:
@@ -135,16 +115,16 @@ class Store:
             left = connection.scalar(select(func.count()).where(trials.c.rater == rater, ~answered()))
         return total - left, total
 
-    def next_trials(self, rater: int, count: int) -> list[dict[str, Any]]:
-        """Return the rater's next unanswered trials: id, kind, reference, and samples (slot, audio id)."""
+    def next_trials(self, rater: int, count: int) -> list[Trial]:
+        """Return the rater's next unanswered trials, at most ``count``."""
         with self._engine.begin() as connection:
             query = select(trials).where(trials.c.rater == rater, ~answered()).order_by(trials.c.position).limit(count)
             rows = connection.execute(query).all()
             heard = select(samples).where(samples.c.trial.in_([row.id for row in rows])).order_by(samples.c.slot)
-            slots: dict[int, list[dict[str, str]]] = {}
+            slots: dict[int, list[TrialSample]] = {}
             for sample in connection.execute(heard):
-                slots.setdefault(sample.trial, []).append({"slot": sample.slot, "audio": sample.audio})
-        return [{"id": row.id, "kind": row.kind, "reference": row.reference, "samples": slots[row.id]} for row in rows]
+                slots.setdefault(sample.trial, []).append(TrialSample(sample.slot, sample.audio))
+        return [Trial(row.id, row.kind, row.reference, tuple(slots[row.id])) for row in rows]
 
     def save(self, rater: int, answer: Answer) -> bool:
         """Commit an answer; when this returns, the votes are on disk.
@@ -167,7 +147,7 @@ class Store:
             return False
         return True
 
-    def extend_sessions(self, design: TestDesign, system: str) -> int:
+    def extend_sessions(self, design: ListeningTest, system: str) -> int:
         """Give every rater who has begun the trials of a new system, mixed into what they have left.
 
         Returns:
@@ -181,8 +161,8 @@ class Store:
                 added += extend_session(connection, rater, design, system)
         return added
 
-    def raters(self) -> list[dict[str, Any]]:
-        """Return all raters with their progress: id, token, consent, answered, total, last vote, code."""
+    def raters(self) -> list[RaterProgress]:
+        """Return all raters with their progress, in order of their numbers."""
         done = select(trials.c.rater, func.count().label("total")).group_by(trials.c.rater).subquery()
         cast = (
             select(
@@ -195,20 +175,24 @@ class Store:
             .subquery()
         )
         query = (
-            select(raters, done.c.total, cast.c.answered, cast.c.last_vote_at)
+            select(
+                raters,
+                func.coalesce(done.c.total, 0).label("total"),
+                func.coalesce(cast.c.answered, 0).label("answered"),
+                cast.c.last_vote_at,
+            )
             .outerjoin(done, done.c.rater == raters.c.id)
             .outerjoin(cast, cast.c.rater == raters.c.id)
             .order_by(raters.c.id)
         )
         with self._engine.begin() as connection:
-            rows = [dict(row._mapping) for row in connection.execute(query)]
-        return [row | {"total": row["total"] or 0, "answered": row["answered"] or 0} for row in rows]
+            return [RaterProgress(**row._mapping) for row in connection.execute(query)]
 
-    def votes(self) -> list[dict[str, Any]]:
+    def votes(self) -> list[Vote]:
         """Return every vote with its trial, in order of storing: the raw data of the test."""
         query = (
             select(
-                trials.c.rater, trials.c.id.label("trial"), trials.c.position, trials.c.kind, trials.c.item,
+                trials.c.rater, trials.c.position, trials.c.kind, trials.c.item,
                 trials.c.category, trials.c.expected, samples.c.system, samples.c.audio, votes,
             )
             .join(samples, samples.c.trial == trials.c.id)
@@ -216,10 +200,10 @@ class Store:
             .order_by(votes.c.stored_at, trials.c.id, votes.c.slot)
         )  # fmt: skip
         with self._engine.begin() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
+            return [_vote(row) for row in connection.execute(query)]
 
 
-def open_store(test_dir: str | Path, design: TestDesign, database: str | None = None, create: bool = False) -> Store:
+def open_store(test_dir: str | Path, design: ListeningTest, database: str | None = None, create: bool = False) -> Store:
     """Open the vote store of a test.
 
     Args:
@@ -235,7 +219,7 @@ def open_store(test_dir: str | Path, design: TestDesign, database: str | None = 
     if database is None and not create and not path.exists():
         raise UsageError(f"{path} is missing: a test made with --database needs the same --database here")
     try:
-        engine = _connect(database or f"sqlite:///{path}")
+        engine = connect(database or f"sqlite:///{path}")
         store = Store(engine, design)
         if create:
             store.create()
@@ -247,26 +231,7 @@ def open_store(test_dir: str | Path, design: TestDesign, database: str | None = 
     return store
 
 
-def _connect(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=20)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _: object) -> None:
-        # The driver's own transactions begin too late for BEGIN IMMEDIATE: it is told to leave them to us.
-        connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
-
-    return engine
-
-
-def _check_answer(answer: Answer, slots: set[str], design: TestDesign) -> None:
+def _check_answer(answer: Answer, slots: set[str], design: ListeningTest) -> None:
     if set(answer.scores) != slots or set(answer.plays) != slots:
         raise UsageError(f"trial {answer.trial} has samples {', '.join(sorted(slots))}: each needs a score and plays")
     if not {*answer.labels, *answer.marks} <= slots:
@@ -275,6 +240,10 @@ def _check_answer(answer: Answer, slots: set[str], design: TestDesign) -> None:
         raise UsageError(f"trial {answer.trial}: scores {json.dumps(answer.scores)} are not on the scale")
     if min(answer.plays.values()) < 1:
         raise UsageError(f"trial {answer.trial}: a sample that was not played cannot be scored")
+
+
+def _vote(row: Row) -> Vote:
+    return Vote(**(dict(row._mapping) | {"marks": [Mark(**mark) for mark in row.marks]}))
 
 
 def _vote_rows(answer: Answer) -> list[dict[str, Any]]:
@@ -293,7 +262,7 @@ def _vote_rows(answer: Answer) -> list[dict[str, Any]]:
             "score": score,
             "plays": answer.plays[slot],
             "labels": answer.labels.get(slot, []),
-            "marks": answer.marks.get(slot, []),
+            "marks": [asdict(mark) for mark in answer.marks.get(slot, [])],
         }
         for slot, score in answer.scores.items()
     ]

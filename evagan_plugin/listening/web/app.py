@@ -1,5 +1,6 @@
 """The listening test over HTTP: a page for raters, a page for the administrator, and what they ask for."""
 
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,18 +17,21 @@ from evagan_plugin.listening.design.design import (
     LANGUAGES,
     TEST_FILE,
     AudioId,
+    ListeningTest,
     audio_path,
     load_design,
 )
 from evagan_plugin.listening.design.tokens import read_tokens
 from evagan_plugin.listening.results.objective import kept_metrics
-from evagan_plugin.listening.results.report import ReportOptions, analyse, status_of
+from evagan_plugin.listening.results.report import ReportOptions, analyse
+from evagan_plugin.listening.results.status import status_of
 from evagan_plugin.listening.votes.export import votes_csv
-from evagan_plugin.listening.votes.store import Answer, Store, open_store
+from evagan_plugin.listening.votes.records import Answer, Label, Mark, Rater, Seconds, Trial
+from evagan_plugin.listening.votes.store import Store, open_store
 from evagan_plugin.listening.web.guard import Guard, RateLimit, bearer_token, client_of, same_secret
 
 AHEAD = 3
-"""Trials a page is told at once, so that it can load the audio of the next ones."""
+"""Trials that a page gets at once, so that it can load the audio of the next ones."""
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -36,45 +40,45 @@ MEDIA_TYPES = {
     ".svg": "image/svg+xml",
 }
 
-Slot = Annotated[str, Field(pattern=r"^[A-Z]$")]
-Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+SlotName = Annotated[str, Field(pattern=r"^[A-Z]$")]
 Clock = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
-Label = Annotated[str, Field(pattern=f"^({'|'.join(ARTIFACT_LABELS)})$")]
 
 
-class Mark(BaseModel):
-    """A time range in which an artifact was heard (seconds from the beginning of the sample)."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    start: Seconds
-    end: Seconds
-    label: Label
-
-
-class Vote(BaseModel):
-    """What the page sends for one trial; see :class:`~evagan_plugin.listening.votes.store.Answer`."""
+class PostedVote(BaseModel):
+    """What the page sends for one trial: an :class:`~evagan_plugin.listening.votes.records.Answer`."""
 
     model_config = ConfigDict(extra="forbid")
 
     trial: int
-    scores: dict[Slot, Annotated[float, Field(allow_inf_nan=False)]]
-    plays: dict[Slot, Annotated[int, Field(ge=0, le=100_000)]]
+    scores: dict[SlotName, Annotated[float, Field(allow_inf_nan=False)]]
+    plays: dict[SlotName, Annotated[int, Field(ge=0, le=100_000)]]
     reference_plays: Annotated[int, Field(ge=0, le=100_000)] = 0
     seconds: Seconds
     shown_at: Clock
     answered_at: Clock
-    labels: dict[Slot, Annotated[list[Label], Field(max_length=len(ARTIFACT_LABELS))]] = {}
-    marks: dict[Slot, Annotated[list[Mark], Field(max_length=50)]] = {}
+    labels: dict[SlotName, Annotated[list[Label], Field(max_length=len(ARTIFACT_LABELS))]] = {}
+    marks: dict[SlotName, Annotated[list[Mark], Field(max_length=50)]] = {}
 
 
-class Start(BaseModel):
+class PostedStart(BaseModel):
     """Consent, with the language and the outcome of the headphone check."""
 
     model_config = ConfigDict(extra="forbid")
 
     language: Annotated[str, Field(pattern=f"^({'|'.join(LANGUAGES)})$")]
     headphones: Annotated[str, Field(pattern="^(ok|swapped|both|skipped)$")] | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where a rater stands; system names are not in it."""
+
+    started: bool
+    answered: int
+    total: int
+    trials: list[Trial]
+    """The next ones; attention checks are not named."""
+    completion_code: str | None
 
 
 class Service:
@@ -95,14 +99,14 @@ class Service:
         status = (self.test_dir / TEST_FILE).stat()
         return status.st_mtime_ns, status.st_ino
 
-    def design(self) -> Any:
+    def design(self) -> ListeningTest:
         """Return the design; read anew where a system was added meanwhile."""
         stamp = self._file_stamp()
         if stamp != self._stamp:
             self._design, self._stamp = load_design(self.test_dir), stamp
         return self._design
 
-    def rater(self, request: Request) -> Any:
+    def rater(self, request: Request) -> Rater:
         """Return the rater whose token came with the request; else answer 401, or 429 after many failures."""
         self._stop_guessing(request)
         token = bearer_token(request)
@@ -126,20 +130,20 @@ class Service:
         self._join_limit.take(client_of(request))
         return self.store.add_raters(1)[0]
 
-    def session(self, rater: Any) -> dict[str, Any]:
-        """Return where a rater stands, with the next trials; system names are not in it."""
+    def session(self, rater: Rater) -> Session:
+        """Return where a rater stands, with the next trials."""
         answered, total = self.store.progress(rater.id)
         finished = total > 0 and answered == total
-        return {
-            "started": rater.consented_at is not None,
-            "answered": answered,
-            "total": total,
-            "trials": [
-                trial | {"kind": "training" if trial["kind"] == "training" else "test"}
+        return Session(
+            started=rater.consented_at is not None,
+            answered=answered,
+            total=total,
+            trials=[
+                replace(trial, kind="training" if trial.kind == "training" else "test")
                 for trial in self.store.next_trials(rater.id, AHEAD)
             ],
-            "completion_code": rater.code if finished else None,
-        }
+            completion_code=rater.code if finished else None,
+        )
 
     def _stop_guessing(self, request: Request) -> None:
         if self._failure_limit.spent(client_of(request)):
@@ -218,7 +222,7 @@ def _add_rater_routes(app: FastAPI, service: Service) -> None:
         return {"token": service.join(request)}
 
     @app.get("/api/session")
-    def session(rater: Any = rater_of_request) -> dict[str, Any]:
+    def session(rater: Rater = rater_of_request) -> dict[str, Any]:
         design, rules = service.design(), service.design().rules
         about = {
             "title": design.title,
@@ -233,20 +237,21 @@ def _add_rater_routes(app: FastAPI, service: Service) -> None:
             "labels": ARTIFACT_LABELS,
             "volume_audio": design.items[0].reference,
         }
-        return about | service.session(rater)
+        return about | asdict(service.session(rater))
 
     @app.post("/api/start")
-    def start(choice: Start, rater: Any = rater_of_request) -> dict[str, Any]:
+    def start(choice: PostedStart, rater: Rater = rater_of_request) -> dict[str, Any]:
         service.store.start(rater.id, choice.language, choice.headphones, service.design)
-        return service.session(service.store.rater(rater.token))
+        return asdict(service.session(service.store.rater(rater.token)))
 
     @app.post("/api/vote")
-    def vote(vote: Vote, rater: Any = rater_of_request) -> dict[str, Any]:
-        stored = service.store.save(rater.id, Answer(**vote.model_dump()))
-        return {"stored": stored} | service.session(rater)
+    def vote(posted: PostedVote, rater: Rater = rater_of_request) -> dict[str, Any]:
+        # dict() and not model_dump(), which would make dicts of the marks as well.
+        stored = service.store.save(rater.id, Answer(**dict(posted)))
+        return {"stored": stored} | asdict(service.session(rater))
 
     @app.get("/api/audio/{audio}")
-    def audio(audio: AudioId, _: Any = rater_of_request) -> Response:
+    def audio(audio: AudioId, _: Rater = rater_of_request) -> Response:
         path = audio_path(service.test_dir, audio)
         if not path.is_file():
             raise HTTPException(404, "no such audio")
@@ -259,12 +264,12 @@ def _add_admin_routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/api/admin/status", dependencies=admin_only)
     def status() -> dict[str, Any]:
-        return status_of(service.design(), service.store)
+        return asdict(status_of(service.design(), service.store))
 
     @app.get("/api/admin/report", dependencies=admin_only)
     def report() -> dict[str, Any]:
         design = service.design()
-        return analyse(design, service.store, ReportOptions(metrics=kept_metrics(service.test_dir, design)))
+        return asdict(analyse(design, service.store, ReportOptions(metrics=kept_metrics(service.test_dir, design))))
 
     @app.get("/api/admin/export", dependencies=admin_only)
     def export() -> Response:

@@ -61,11 +61,11 @@ def serve_test(test_dir: str | Path, address: Address, database: str | None, ann
     application = create_app(test_dir, database)
     design = load_design(test_dir)
     with open_store(test_dir, design, database) as store:
-        personal = [row["token"] for row in store.raters()]
+        personal = [rater.token for rater in store.raters()]
     found = links(address.base_url, read_tokens(test_dir), personal)
     announce(f"{design.title}: {design.rules.title} test, {len(design.test_items)} items, {len(personal)} raters")
-    announce(f"open link (each visitor becomes a new rater): {found['join'][0]}")
-    announce(f"results: {found['admin'][0]}")
+    announce(f"open link (each visitor becomes a new rater): {found.join}")
+    announce(f"results: {found.admin}")
     announce(f"personal links: evagan listen status {test_dir} --url {address.base_url}")
     if address.host not in LOOPBACK and not address.certificate:
         announce(TLS_HINT.format(port=address.port))

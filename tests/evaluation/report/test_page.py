@@ -81,8 +81,7 @@ def test_systems_switch_at_once_and_at_the_same_position(robot):
         assert found["place"] >= place, "the position jumped"
     robot.wait(lambda: state(robot)["button"] == "Play", "the end")
     assert state(robot)["place"] == 0
-    time.sleep(0.6)
-    check_switches(np.array(robot.script("return window.heard.blocks")), chirp(), RATE)
+    check_switches(robot.sound(), chirp(), RATE)
 
 
 def test_pause_keeps_the_place_and_a_seek_moves_it(robot):

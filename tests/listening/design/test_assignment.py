@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 
 from evagan_plugin.listening.design.assignment import plan_session
-from evagan_plugin.listening.design.design import Check, Item, System, TestDesign, new_id
+from evagan_plugin.listening.design.design import Check, ListeningItem, ListeningTest, System, new_id
 
 
-def make_design(protocol: str = "smos", systems: int = 3, items: int = 12, **changes: object) -> TestDesign:
+def make_design(protocol: str = "smos", systems: int = 3, items: int = 12, **changes: object) -> ListeningTest:
     listed = [System(f"s{number}") for number in range(systems)]
     listed += [System("reference", "reference"), System("anchor_3500hz", "anchor")]
     made = [
-        Item(
+        ListeningItem(
             f"u{number}", "speech" if number % 3 else "music", 0.0, 2.0, 2.0, 0.0, new_id(),
             {system.name: new_id() for system in listed}, training=number == 0,
         )
         for number in range(items + 1)
     ]  # fmt: skip
     checks = tuple(Check(f"u{number + 1}", new_id(), number + 1) for number in range(4))
-    design = TestDesign(
+    design = ListeningTest(
         id=new_id(), title="t", protocol=protocol, language="en", created="2026-01-01", seed=0, sample_rate=16000,
         half_points=False, items_per_rater=4, checks_per_rater=2, max_seconds=10, loudness=None, consent=None,
         systems=tuple(listed), items=tuple(made), checks=checks,
@@ -30,7 +30,7 @@ def make_design(protocol: str = "smos", systems: int = 3, items: int = 12, **cha
     return replace(design, **changes)
 
 
-def crowd(design: TestDesign, raters: int) -> list[list]:
+def crowd(design: ListeningTest, raters: int) -> list[list]:
     usage: Counter[str] = Counter()
     sessions = []
     for rater in range(raters):

@@ -5,6 +5,7 @@ import io
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -16,19 +17,30 @@ from evagan_plugin.listening import ObjectiveMetrics, add_system
 from evagan_plugin.listening.results.objective import kept_metrics, read_scores
 from evagan_plugin.listening.results.pictures import draw_scores, draw_steps
 from evagan_plugin.listening.results.render import render_markdown, write_report
-from evagan_plugin.listening.results.report import ReportOptions, analyse, status_of
+from evagan_plugin.listening.results.report import CategoryScores, Report, ReportOptions, SystemScore, analyse
+from evagan_plugin.listening.results.screening import Exclusion
+from evagan_plugin.listening.results.status import RaterCounts, status_of
 from evagan_plugin.listening.votes.export import FIELDS, votes_csv
-from evagan_plugin.listening.votes.store import Answer
+from evagan_plugin.listening.votes.records import Answer
 
+SCORE = ["votes", "raters", "items", "mean", "interval", "bootstrap"]
+ROWS = {
+    "systems": ["system", "role", "step", *SCORE, "metrics"],
+    "differences": ["first", "second", *SCORE, "p", "p_holm"],
+    "artifacts": ["system", "votes", "votes_with_artifacts", "labels", "marks", "marked_seconds"],
+    "correlations": ["metric", "spearman", "cells"],
+    "disagreements": ["system", "item", "score", "marks", "human_z", "objective_z", "metrics"],
+}
+"""Keys of the rows of ``report.json``, which other programs read."""
 TRUTH = {"good": 4, "bad": 2, "reference": 5, "anchor_3500hz": 1, "check": 3}
 
 
-def honest(vote: dict, rng: np.random.Generator) -> float:
+def honest(hidden: dict, rng: np.random.Generator) -> float:
     """What a careful rater with some noise answers."""
-    if vote["kind"] == "check":
-        return vote["expected"]["A"][0]
-    noise = 0 if vote["system"] == "reference" else rng.choice([-1, 0, 0, 1])
-    return float(np.clip(TRUTH.get(vote["system"], 3) + noise, 1, 5))
+    if hidden["kind"] == "check":
+        return hidden["expected"]["A"][0]
+    noise = 0 if hidden["system"] == "reference" else rng.choice([-1, 0, 0, 1])
+    return float(np.clip(TRUTH.get(hidden["system"], 3) + noise, 1, 5))
 
 
 def query(made: Made, text: str) -> list[dict]:
@@ -53,7 +65,7 @@ def take_part(made: Made, rater: int, score=honest, seconds: float = 20.0, most:
             trials = store.next_trials(rater, 1)
             if not trials:
                 return
-            known = hidden[trials[0]["id"]]
+            known = hidden[trials[0].id]
             store.save(rater, Answer(known["trial"], {"A": score(known, rng)}, {"A": 1}, seconds=seconds))
             most = None if most is None else most - 1
 
@@ -66,33 +78,33 @@ def voted(make_test) -> Made:
     return made
 
 
-def rows_of(report: dict) -> dict[str, dict]:
-    return {row["system"]: row for row in report["systems"]}
+def rows_of(report: Report) -> dict[str, SystemScore]:
+    return {row.system: row for row in report.systems}
 
 
 def test_scores_are_those_that_were_given(voted):
     with voted.store as store:
         report = analyse(voted.design, store)
-        given = [v["score"] for v in store.votes() if v["system"] == "good" and v["kind"] == "test"]
+        given = [v.score for v in store.votes() if v.system == "good" and v.kind == "test"]
     good = rows_of(report)["good"]
-    assert (good["votes"], good["raters"], good["items"]) == (24, 6, 4)
-    assert good["mean"] == pytest.approx(np.mean(given))
-    assert good["interval"][0] < good["mean"] < good["interval"][1]
-    assert rows_of(report)["reference"]["mean"] == 5 and rows_of(report)["reference"]["role"] == "reference"
-    differences = {(row["first"], row["second"]): row for row in report["differences"]}
+    assert (good.votes, good.raters, good.items) == (24, 6, 4)
+    assert good.mean == pytest.approx(np.mean(given))
+    assert good.interval[0] < good.mean < good.interval[1]
+    assert rows_of(report)["reference"].mean == 5 and rows_of(report)["reference"].role == "reference"
+    differences = {(row.first, row.second): row for row in report.differences}
     assert set(differences) == {("good", "bad"), ("good", "reference"), ("bad", "reference")}
-    assert differences["good", "bad"]["mean"] == pytest.approx(good["mean"] - rows_of(report)["bad"]["mean"])
-    assert differences["good", "bad"]["p_holm"] >= differences["good", "bad"]["p"]
-    assert report["excluded"] == []
+    assert differences["good", "bad"].mean == pytest.approx(good.mean - rows_of(report)["bad"].mean)
+    assert differences["good", "bad"].p_holm >= differences["good", "bad"].p
+    assert report.excluded == []
 
 
 @pytest.mark.parametrize(
     ("score", "seconds", "reason"),
     [
-        (lambda vote, rng: 5.0, 20.0, "gave 5 to all 16 samples"),
-        (lambda vote, rng: 5.0 if vote["kind"] == "check" else honest(vote, rng), 20.0, "attention checks"),
+        (lambda hidden, rng: 5.0, 20.0, "gave 5 to all 16 samples"),
+        (lambda hidden, rng: 5.0 if hidden["kind"] == "check" else honest(hidden, rng), 20.0, "attention checks"),
         (
-            lambda vote, rng: 3.0 if vote["system"] == "reference" else honest(vote, rng),
+            lambda hidden, rng: 3.0 if hidden["system"] == "reference" else honest(hidden, rng),
             20.0,
             "hidden references below 4",
         ),
@@ -108,12 +120,12 @@ def test_careless_raters_are_left_out_with_the_reason_and_can_be_kept(voted, sco
         by_hand = analyse(voted.design, store, ReportOptions(exclude=[1]))
         with pytest.raises(UsageError, match="no rater 77"):
             analyse(voted.design, store, ReportOptions(exclude=[77]))
-    [excluded] = report["excluded"]
-    assert excluded["rater"] == 7 and reason in "; ".join(excluded["reasons"])
-    assert report["raters"] == 6 and kept["raters"] == unscreened["raters"] == 7
-    assert kept["kept_by_hand"] == [excluded] and kept["excluded"] == []
+    [excluded] = report.excluded
+    assert excluded.rater == 7 and reason in "; ".join(excluded.reasons)
+    assert report.raters == 6 and kept.raters == unscreened.raters == 7
+    assert kept.kept_by_hand == [excluded] and kept.excluded == []
     assert reason in render_markdown(report) and "kept by hand" in render_markdown(kept)
-    assert {"rater": 1, "votes": 16, "reasons": ["excluded by hand"]} in by_hand["excluded"]
+    assert Exclusion(rater=1, votes=16, reasons=["excluded by hand"]) in by_hand.excluded
 
 
 def test_status_counts_and_export_holds_every_vote(voted):
@@ -122,9 +134,9 @@ def test_status_counts_and_export_holds_every_vote(voted):
         status = status_of(voted.design, store)
         rows = list(csv.DictReader(io.StringIO(votes_csv(store))))
         stored = store.votes()
-    assert status["raters"] == {"invited": 8, "started": 7, "finished": 6}
-    assert status["trials_left"] == status["by_rater"][-1]["total"] - 5
-    assert sum(status["votes_by_system"].values()) == status["votes"]
+    assert status.raters == RaterCounts(invited=8, started=7, finished=6)
+    assert status.trials_left == status.by_rater[-1].total - 5
+    assert sum(status.votes_by_system.values()) == status.votes
     assert len(rows) == len(stored) == 6 * (3 + 16 + 2) + 5
     assert tuple(rows[0]) == FIELDS
     mine = [int(row["order"]) for row in rows if row["rater"] == "8"]
@@ -136,8 +148,8 @@ def test_status_counts_and_export_holds_every_vote(voted):
 def test_a_second_answer_changes_nothing(voted):
     with voted.store as store:
         first = store.votes()[0]
-        again = Answer(first["trial"], {"A": 1.0 if first["score"] != 1 else 2.0}, {"A": 1})
-        assert not store.save(first["rater"], again)
+        again = Answer(first.trial, {"A": 1.0 if first.score != 1 else 2.0}, {"A": 1})
+        assert not store.save(first.rater, again)
         assert store.votes()[0] == first
 
 
@@ -152,30 +164,32 @@ def test_a_checkpoint_joins_a_running_test(voted, tmp_path):
         {f"utt{n:02d}": {"mel": 0.1 * n, "pesq": 4 - 0.1 * n} for n in range(5)}, {"mel": "lower"}
     )
     with voted.store as store:
-        before = {row["id"]: (row["answered"], row["total"]) for row in store.raters()}
-        answered = [(vote["rater"], vote["trial"], vote["position"]) for vote in store.votes()]
+        before = {rater.id: (rater.answered, rater.total) for rater in store.raters()}
+        answered = [(vote.rater, vote.trial, vote.position) for vote in store.votes()]
     add_system(voted.folder, "step2000", folder, step=2000, metrics=metrics)
     with pytest.raises(UsageError, match="there is a system 'step2000' already"):
         add_system(voted.folder, "step2000", folder)
     with voted.store as store:
-        for row in store.raters():
-            assert (row["answered"], row["total"]) == (before[row["id"]][0], before[row["id"]][1] + 4)
-        assert answered == [(vote["rater"], vote["trial"], vote["position"]) for vote in store.votes()]
+        for rater in store.raters():
+            assert (rater.answered, rater.total) == (before[rater.id][0], before[rater.id][1] + 4)
+        assert answered == [(vote.rater, vote.trial, vote.position) for vote in store.votes()]
     positions = [(row["rater"], row["position"]) for row in query(voted, "select rater, position from trials")]
     assert len(set(positions)) == len(positions)
     for rater in range(1, 9):
         take_part(voted, rater)
     with voted.store as store:
         report = analyse(voted.design, store, ReportOptions(metrics=kept_metrics(voted.folder, voted.design)))
-    assert rows_of(report)["step2000"] | {"mean": 0} == rows_of(report)["step2000"] | {"votes": 32, "mean": 0}
-    assert rows_of(report)["step2000"]["step"] == 2000
-    assert rows_of(report)["step2000"]["metrics"]["mel"] == pytest.approx(0.2)
+    assert rows_of(report)["step2000"].votes == 32
+    assert rows_of(report)["step2000"].step == 2000
+    assert rows_of(report)["step2000"].metrics["mel"] == pytest.approx(0.2)
     files = write_report(voted.folder, voted.design, report, tmp_path / "out")
     names = [path.relative_to(tmp_path / "out").as_posix() for path in files]
     assert names[:5] == ["report.md", "report.json", "report.csv", "report.png", "steps.png"]
-    assert len([name for name in names if name.startswith("disagreements/")]) == len(report["disagreements"]) > 0
+    assert len([name for name in names if name.startswith("disagreements/")]) == len(report.disagreements) > 0
     assert all(path.stat().st_size > 100 for path in files)
-    assert json.loads(files[1].read_text()) == json.loads(json.dumps(report))
+    content = json.loads(files[1].read_text())
+    assert content == json.loads(json.dumps(asdict(report)))
+    assert {part: list(content[part][0]) for part in ROWS} == ROWS
     page = files[0].read_text()
     assert page.startswith("# Night test") and "![steps](steps.png)" in page
     tables = page.split("## ")[0].split("\n\n")
@@ -186,11 +200,10 @@ def test_names_are_drawn_as_they_stand(voted, tmp_path):
     name = r"$\x$"
     with voted.store as store:
         report = analyse(voted.design, store)
-    for row in report["systems"]:
-        row.update(system=name, step=row["step"] or 1)
-    report["categories"] = [{"category": name, "systems": report["systems"]}]
+    systems = [replace(row, system=name, step=row.step or 1) for row in report.systems]
+    report = replace(report, systems=systems, categories=[CategoryScores(name, systems)])
     drawn = [draw(report, tmp_path / f"{draw.__name__}.svg").read_text() for draw in (draw_scores, draw_steps)]
-    assert drawn[0].count(f"<!-- {name} -->") == len(report["systems"]) + 1
+    assert drawn[0].count(f"<!-- {name} -->") == len(report.systems) + 1
     assert f"<!-- {name} -->" in drawn[1]
 
 
@@ -199,8 +212,8 @@ def test_utterances_where_metrics_and_ears_differ_are_found(voted, tmp_path):
         plain = analyse(voted.design, store)
         cells: dict = {}
         for vote in store.votes():
-            if vote["kind"] == "test" and vote["system"] in ("good", "bad"):
-                cells.setdefault((vote["system"], vote["item"]), []).append(vote["score"])
+            if vote.kind == "test" and vote.system in ("good", "bad"):
+                cells.setdefault((vote.system, vote.item), []).append(vote.score)
     agreeing = {system: {} for system in ("good", "bad")}
     for (system, item), scores in cells.items():
         agreeing[system][item] = {"distance": 5 - float(np.mean(scores))}
@@ -219,11 +232,11 @@ def test_utterances_where_metrics_and_ears_differ_are_found(voted, tmp_path):
     path.write_text(json.dumps(scores))
     with voted.store as store:
         report = analyse(voted.design, store, ReportOptions(metrics=read_scores(path)))
-    worst = report["disagreements"][0]
-    assert (worst["system"], worst["item"]) == ("good", odd) and worst["human_z"] > 0 > worst["objective_z"]
-    [correlation] = report["correlations"]
-    assert correlation["spearman"] < -0.3 and correlation["cells"] == len(cells)
-    assert plain["correlations"] == plain["disagreements"] == []
+    worst = report.disagreements[0]
+    assert (worst.system, worst.item) == ("good", odd) and worst.human_z > 0 > worst.objective_z
+    [correlation] = report.correlations
+    assert correlation.spearman < -0.3 and correlation.cells == len(cells)
+    assert plain.correlations == plain.disagreements == []
 
 
 def test_ab_reports_preferences_within_trials(make_test):
@@ -232,14 +245,14 @@ def test_ab_reports_preferences_within_trials(make_test):
         for rater in range(1, 7):
             store.start(rater, "en", None, lambda: made.design)
             while trials := store.next_trials(rater, 1):
-                slots = {row["audio"]: row["slot"] for row in trials[0]["samples"]}
+                slots = {sample.audio: sample.slot for sample in trials[0].samples}
                 good = {item.audio["good"] for item in made.design.items}
                 scores = {slot: float(audio in good) for audio, slot in slots.items()}
-                store.save(rater, Answer(trials[0]["id"], scores, dict.fromkeys(scores, 1), seconds=9))
+                store.save(rater, Answer(trials[0].id, scores, dict.fromkeys(scores, 1), seconds=9))
         report = analyse(made.design, store)
-    [row] = report["differences"]
-    assert (row["first"], row["second"], row["mean"], row["votes"]) == ("bad", "good", -1.0, 24)
-    assert rows_of(report)["good"]["mean"] == 1
+    [row] = report.differences
+    assert (row.first, row.second, row.mean, row.votes) == ("bad", "good", -1.0, 24)
+    assert rows_of(report)["good"].mean == 1
 
 
 def test_a_store_of_another_test_is_refused(voted, make_test):

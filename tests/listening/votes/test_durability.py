@@ -73,14 +73,14 @@ def check_votes(made: Made, crowd: Crowd) -> None:
     """Every acknowledged vote is there, once, with the score of its first sending, and nothing else is."""
     with made.store as store:
         votes, raters = store.votes(), store.raters()
-    stored = {(vote["trial"], vote["slot"]): vote["score"] for vote in votes}
+    stored = {(vote.trial, vote.slot): vote.score for vote in votes}
     assert len(stored) == len(votes)
     for trial, scores in crowd.acknowledged:
         for slot, score in scores.items():
             assert stored[trial, slot] == score
     assert len(crowd.acknowledged) == len(votes)
-    assert all(row["answered"] == row["total"] > 0 for row in raters)
-    assert crowd.codes == {row["code"] for row in raters}
+    assert all(rater.answered == rater.total > 0 for rater in raters)
+    assert crowd.codes == {rater.code for rater in raters}
 
 
 def test_kill_nine_loses_no_acknowledged_vote(make_test, serve):
@@ -100,9 +100,9 @@ def test_kill_nine_loses_no_acknowledged_vote(make_test, serve):
     assert crowd.failures > 0, "the server was not killed in the middle of traffic"
     check_votes(made, crowd)
     with made.store as store:
-        test_votes = [vote for vote in store.votes() if vote["kind"] == "test"]
-    per_system = Counter(vote["system"] for vote in test_votes)
-    per_item = Counter(vote["item"] for vote in test_votes)
+        test_votes = [vote for vote in store.votes() if vote.kind == "test"]
+    per_system = Counter(vote.system for vote in test_votes)
+    per_item = Counter(vote.item for vote in test_votes)
     assert set(per_system.values()) == {2 * RATERS}
     assert max(per_item.values()) - min(per_item.values()) <= len(per_system)
 
@@ -163,5 +163,5 @@ def test_two_servers_on_one_postgresql(make_test, serve, postgres):
     assert crowd.failures > 0
     check_votes(made, crowd)
     with made.store as store:
-        per_item = Counter(vote["item"] for vote in store.votes() if vote["kind"] == "test")
+        per_item = Counter(vote.item for vote in store.votes() if vote.kind == "test")
     assert max(per_item.values()) - min(per_item.values()) <= 4

@@ -1,7 +1,6 @@
 """Whole sessions in headless Chromium, by keyboard, with sound."""
 
 import json
-import time
 
 import httpx
 import numpy as np
@@ -13,7 +12,7 @@ from rater_robot import Robot
 from selenium.webdriver.common.keys import Keys
 
 from evagan_plugin.listening.create import create_test
-from evagan_plugin.listening.design.options import TestOptions
+from evagan_plugin.listening.design.options import ListeningOptions
 from evagan_plugin.listening.results.report import ReportOptions, analyse
 
 
@@ -29,11 +28,11 @@ def test_smos_session_by_keyboard(make_test, serve, browser):
         votes, [rater, *_] = store.votes(), store.raters()
         report = analyse(made.design, store, ReportOptions(screening=None))
     assert trials == 7  # Three of practice, three systems of one item, one check.
-    assert [vote["score"] for vote in votes] == [5, 4, 3, 5, 4, 3, 5]
-    assert [vote["plays"] for vote in votes] == [2, 1, 1, 1, 1, 1, 1]
-    assert all(vote["reference_plays"] == 1 and vote["seconds"] > 2.2 for vote in votes)
-    assert code == rater["code"] and rater["headphones"] in ("ok", "swapped")
-    scored = {row["system"]: row["votes"] for row in report["systems"]}
+    assert [vote.score for vote in votes] == [5, 4, 3, 5, 4, 3, 5]
+    assert [vote.plays for vote in votes] == [2, 1, 1, 1, 1, 1, 1]
+    assert all(vote.reference_plays == 1 and vote.seconds > 2.2 for vote in votes)
+    assert code == rater.code and rater.headphones in ("ok", "swapped")
+    scored = {row.system: row.votes for row in report.systems}
     assert scored == {"good": 1, "reference": 1, "anchor_3500hz": 1}
     assert no_complaints(robot)
 
@@ -53,8 +52,8 @@ def test_smos_session_at_phone_width_in_japanese(make_test, serve, browser):
     assert robot.whole_session(lambda number: "4-" if number else "5") == 2
     with made.store as store:
         votes, [rater, *_] = store.votes(), store.raters()
-    assert [vote["score"] for vote in votes] == [5, 3.5]
-    assert rater["language"] == "ja"
+    assert [vote.score for vote in votes] == [5, 3.5]
+    assert rater.language == "ja"
     assert no_complaints(robot)
 
 
@@ -94,11 +93,11 @@ def test_mos_with_artifacts_an_outage_and_another_device(make_test, serve, brows
     assert other.whole_session(lambda number: "4") == 2
     with made.store as store:
         votes = store.votes()
-        [buzzes] = [row for row in analyse(made.design, store)["artifacts"] if row["votes_with_artifacts"]]
-    assert [vote["score"] for vote in votes] == [2, 4, 4]
-    assert votes[0]["labels"] == ["buzz"] and buzzes["labels"]["buzz"] == 1
-    [mark] = votes[0]["marks"]
-    assert 0.3 < mark["start"] < mark["end"] < 1.9
+        [buzzes] = [row for row in analyse(made.design, store).artifacts if row.votes_with_artifacts]
+    assert [vote.score for vote in votes] == [2, 4, 4]
+    assert votes[0].labels == ["buzz"] and buzzes.labels["buzz"] == 1
+    [mark] = votes[0].marks
+    assert 0.3 < mark.start < mark.end < 1.9
 
 
 def test_ab_switches_at_the_same_position_without_a_gap(tmp_path, serve, browser, made_of):
@@ -110,15 +109,14 @@ def test_ab_switches_at_the_same_position_without_a_gap(tmp_path, serve, browser
     robot = Robot(browser(), "ab")
     robot.go_on(begun(server, made))
     robot.wait(lambda: robot.find(".track:enabled"), "the samples to be decoded")
-    robot.script("window.heard.blocks = []")
+    robot.forget_sound()
     robot.press(Keys.SPACE)
     for letter, place in (("b", 30), ("a", 60)):
         robot.wait(lambda place=place: sample_place(robot) > place, "the moment to switch")
         robot.press(letter)
         assert robot.find(f".track[data-slot={letter.upper()}].sounding")
     robot.wait(lambda: not robot.find(".sounding"), "the end")
-    time.sleep(0.6)
-    check_switches(np.array(robot.script("return window.heard.blocks")), chirp, RATE)
+    check_switches(robot.sound(), chirp, RATE)
     assert robot.script("return document.querySelector('fieldset').disabled"), "B was not heard for its whole length"
     for letter in "ba":
         robot.press(letter)
@@ -130,7 +128,7 @@ def test_ab_switches_at_the_same_position_without_a_gap(tmp_path, serve, browser
     robot.press(Keys.ENTER)
     robot.wait(lambda: robot.next_page() == "done", "the vote to be stored")
     with made.store as store:
-        assert [(vote["slot"], vote["score"]) for vote in store.votes()] == [("A", 0), ("B", 1)]
+        assert [(vote.slot, vote.score) for vote in store.votes()] == [("A", 0), ("B", 1)]
 
 
 def test_mushra_by_keyboard(make_test, serve, browser):
@@ -159,7 +157,7 @@ def test_mushra_by_keyboard(make_test, serve, browser):
     robot.press(Keys.ENTER)
     robot.wait(lambda: robot.next_page() == "done", "the votes to be stored")
     with made.store as store:
-        assert {vote["slot"]: vote["score"] for vote in store.votes()} == {"A": 49, "B": 40, "C": 60}
+        assert {vote.slot: vote.score for vote in store.votes()} == {"A": 49, "B": 40, "C": 60}
     assert no_complaints(robot)
 
 
@@ -173,7 +171,7 @@ def made_of(tmp_path):
             soundfile.write(tmp_path / name / "one.wav", wav, RATE)
         systems = {name: tmp_path / name for name in wavs if name != "reference"}
         plain = {"align_loudness": False, "checks": 0, "training_items": 0, "raters": 1, "anchor": False}
-        create_test(tmp_path / "test", tmp_path / "reference", systems, TestOptions(**(plain | options)))
+        create_test(tmp_path / "test", tmp_path / "reference", systems, ListeningOptions(**(plain | options)))
         return Made(tmp_path / "test")
 
     return make
@@ -196,17 +194,17 @@ def sample_place(robot: Robot) -> float:
 def sound_moves(robot: Robot) -> None:
     """Play the sample alone; its clock, its position and its level move, and no score is taken yet."""
     robot.wait(lambda: robot.find(".track:enabled"), "the samples to be decoded")
-    robot.script("window.heard.peak = 0")
+    robot.forget_sound()
     robot.press("s")
     robot.wait(lambda: robot.find(".track.sounding[data-slot=A]"), "the sample to sound")
-    clock = "return Math.max(...[...window.heard.contexts].map((context) => context.currentTime))"
+    clock = "return Math.max(...[...heard.contexts].map((context) => context.currentTime))"
     time_before, place_before = robot.script(clock), sample_place(robot)
     robot.wait(lambda: robot.script(clock) > time_before + 0.2, "the clock of the sound to move")
     robot.wait(lambda: sample_place(robot) > place_before + 10, "the position to move")
     robot.press("4")
     assert not robot.find("input[name=score]:checked"), "a score before the end was heard"
     robot.wait(lambda: not robot.find(".track.sounding"), "the sample to end")
-    robot.wait(lambda: robot.script("return window.heard.peak") > 0.01, "the sound to be recorded")
+    assert np.abs(robot.sound()).max() > 0.01, "no sound"
     assert robot.script("return document.querySelector('fieldset').disabled"), "a score before the reference was heard"
 
 

@@ -5,7 +5,8 @@
 # that sources this file; nothing else declares them. --help lists them. A default of true or false takes only
 # these, a default that is a whole number takes only such, unless it stands in quotes.
 #
-# If FORWARD_TO names another such script, its options are taken too, and collected in the array `forwarded`.
+# If FORWARD_TO names other such scripts, separated by spaces, their options are taken too, and collected in the array
+# `forwarded`; an option of several scripts is described as by the first.
 
 _read_options() { # FILE: append to _names, and to _defaults, _numbers and _helps by name
     local line
@@ -13,6 +14,7 @@ _read_options() { # FILE: append to _names, and to _defaults, _numbers and _help
         [[ ${line} =~ ^\.[[:space:]].*parse_options\.sh ]] && return
         if [[ ${line} =~ ^([a-z][a-z0-9_]*)=([^\(#][^#]*)?(#[[:space:]]*(.*))?$ ]]; then
             local name=${BASH_REMATCH[1]} value=${BASH_REMATCH[2]} help=${BASH_REMATCH[4]}
+            [[ ! -v _helps[${name}] ]] || continue
             value=${value%"${value##*[![:space:]]}"}
             [[ ! ${value} =~ ^[0-9]+$ ]] || _numbers[${name}]=true
             value=${value#[\"\']}
@@ -47,7 +49,9 @@ _names=()
 declare -A _defaults=() _numbers=() _helps=()
 _read_options "${BASH_SOURCE[1]}"
 _own=" ${_names[*]} "
-[ -z "${FORWARD_TO:-}" ] || _read_options "${FORWARD_TO}"
+for _script in ${FORWARD_TO:-}; do
+    _read_options "${_script}"
+done
 while [ $# -gt 0 ]; do
     if [[ $1 == --help || $1 == -h ]]; then
         # The script's own description: the comment at its top.

@@ -1,4 +1,4 @@
-"""Mel losses of the runs of local/ablate.sh by step: read from the trainings, drawn as one picture."""
+"""Mel losses of the runs of ablate.sh by step: read from the trainings, drawn as one picture."""
 
 import statistics
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Set the finished runs of local/ablate.sh side by side: ``ablation_table.py EXP_DIR TEST_SET``.
+"""Set the finished runs of ablate.sh side by side: ``ablation_table.py EXP_DIR TEST_SET``.
 
 Writes ``ABLATION.md`` (the table, which is printed too), ``ablation.json`` (every run), ``curves.csv`` and
 ``curves.png`` (mel losses by step).
@@ -220,7 +220,7 @@ def main(exp_dir: Path, test_set: str) -> None:
         if scores.is_file():
             found[folder] = json.loads(scores.read_text(encoding="utf-8"))
     if not found:
-        raise EvaganError(f"{exp_dir}: no run with scores/{test_set}/scores.json in it; local/ablate.sh makes them")
+        raise EvaganError(f"{exp_dir}: no run with scores/{test_set}/scores.json in it; ablate.sh makes them")
     runs = sorted((read_run(*item) for item in found.items()), key=lambda run: (run.variant, run.seed))
     check_alike(exp_dir, runs)
     reference = next(iter(found.values()))

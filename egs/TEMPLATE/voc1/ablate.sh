@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# Train variants of one config on the same data, with the same seeds and number of steps, and set their quality, time a
-# step and peak memory in one table: local/ablate.sh --audio_dir DIR
+# Train variants of one config on the same data, with the same seeds and number of steps, and set their quality, time per
+# step and peak memory in one table: ./ablate.sh --train_config conf/train_NAME.yaml, and the options of ./run.sh.
 #
 # Variants: base; conf/tuning/NAME.yaml; conf/tuning/BASE/NAME.yaml, which are for that base only; only_CATEGORY, which is
 # trained on that category of the manifest alone. Runs that are finished are not repeated.
 #
 set -euo pipefail
 
-audio_dir=""                                    # Folder of audio, as of run.sh; not needed where dumpdir is filled.
-train_config=conf/train_eva_gan_tiny_16k.yaml   # The base; with a GPU conf/train_eva_gan_base_44k.yaml.
+train_config=conf/train_eva_gan_tiny_16k.yaml   # The base: one of the recipe's training configs.
 only=""                                         # Variants to train, separated by spaces; all if empty.
 seeds="0"                                       # Seeds to train each variant with, separated by spaces.
 steps=1000                                      # Training steps of each run.
@@ -21,12 +20,14 @@ test_set="test"                                 # Name of the set that is synthe
 score_metrics=fast                              # Metrics of the table, see `evagan score --help`.
 expdir=""                                       # Runs and table; exp/ablate_BASE_STEPS if empty.
 forwarded=()
-FORWARD_TO=./voc.sh
+FORWARD_TO="./run.sh ./voc.sh"
 . utils/parse_options.sh
 . ./path.sh
 . utils/stages.sh
 
+corpus_given=false # Whether options of run.sh itself say where the corpus is, or what of it.
 for ((place = 0; place < ${#forwarded[@]}; place += 2)); do
+    ! grep -q "^${forwarded[place]#--}=" ./run.sh || corpus_given=true
     case ${forwarded[place]} in
         --stage | --stop_stage | --tag | --model | --tuning | --controls | --inference_model)
             usage "${forwarded[place]} is not for ablate.sh, which sets it for every run itself"
@@ -54,15 +55,15 @@ list_variants() {
     categories=$(cut -d ' ' -f 2- "${dumpdir}/${train_set}/utt2kind" 2>/dev/null | sort -u)
     {
         echo base
-        find conf/tuning "conf/tuning/${base}" -maxdepth 1 -name '*.yaml' -printf '%f\n' 2>/dev/null | sort | sed 's/\.yaml$//'
+        find -H conf/tuning "conf/tuning/${base}" -maxdepth 1 -name '*.yaml' -printf '%f\n' 2>/dev/null | sort | sed 's/\.yaml$//'
         [[ ${categories} != *$'\n'* ]] || grep -ix speech <<<"${categories}" | sed 's/^/only_/'
     } | paste -sd ' '
 }
 
-# voc OPTION ...: voc.sh with what all runs have in common; the user's own options come last.
-voc() {
-    ./voc.sh --train_config "${train_config}" --dumpdir "${dumpdir}" --expdir "${expdir}" --test_sets "${test_set}" \
-        --score_metrics "${score_metrics}" --local_data_opts "--audio_dir ${audio_dir@Q}" "$@" "${forwarded[@]}"
+# recipe OPTION ...: run.sh with what all runs have in common; the user's own options come last.
+recipe() {
+    ./run.sh --train_config "${train_config}" --dumpdir "${dumpdir}" --expdir "${expdir}" --test_sets "${test_set}" \
+        --score_metrics "${score_metrics}" --protocol "" "$@" "${forwarded[@]}"
 }
 
 # run VARIANT SEED: train, synthesise and score, unless that is done.
@@ -90,7 +91,7 @@ run() {
     fi
     mv "${run}/settings.part" "${run}/settings"
     if newer "${scores}" "${run}/checkpoint.pth"; then
-        python local/has_metrics.py "${scores}" "${score_metrics}" || lacking=$?
+        python utils/has_metrics.py "${scores}" "${score_metrics}" || lacking=$?
         [ "${lacking}" -le 1 ] || exit "${lacking}"
         if [ "${lacking}" -eq 0 ]; then
             say "${tag} is done"
@@ -100,11 +101,11 @@ run() {
     fi
     say "${tag}: $([ "${first}" -eq 5 ] && echo "scores alone" || echo "${steps} steps")"
     # All runs are compared after the same number of steps, not each at its best.
-    voc --stage "${first}" --stop_stage 5 --tag "${tag}" --tuning "${tuning}" --train_set "${set}" --train_args "${options}" \
+    recipe --stage "${first}" --stop_stage 5 --tag "${tag}" --tuning "${tuning}" --train_set "${set}" --train_args "${options}" \
         --inference_model latest.pth --controls "${controls}"
 }
 
-[ -s "${train_config}" ] || usage "there is no ${train_config}; --train_config names the base config"
+[ -s "${train_config}" ] || usage "there is no ${train_config}; --train_config names the base: $(echo conf/train_*.yaml)"
 [ "${epoch_steps}" -le "${steps}" ] || epoch_steps=${steps}
 if [ "${epoch_steps}" -eq 0 ] || [ $((steps % epoch_steps)) -ne 0 ]; then
     usage "--steps ${steps} is not a multiple of --epoch_steps ${epoch_steps}"
@@ -124,7 +125,6 @@ if [ -n "${lr_end}" ]; then
 fi
 read -ra seed_list <<<"${seeds}"
 [ ${#seed_list[@]} -gt 0 ] || usage "--seeds is empty"
-[ -n "${audio_dir}" ] || [ -s "${dumpdir}/${test_set}/wav.scp" ] || usage "--audio_dir is needed: the folder of audio files"
 for seed in "${seed_list[@]}"; do
     [[ ${seed} =~ ^[0-9]+$ ]] || usage "--seeds takes whole numbers, not '${seed}'"
 done
@@ -136,13 +136,15 @@ done
 
 # In braces, so that bash has read all of it when it starts: the file may be edited during a long run.
 {
-    [ -z "${audio_dir}" ] || voc --stage 1 --stop_stage 2
+    if "${corpus_given}" || [ ! -s "${dumpdir}/${train_set}/wav.scp" ] || [ ! -s "${dumpdir}/${test_set}/wav.scp" ]; then
+        recipe --stage 1 --stop_stage 2
+    fi
     read -ra variants <<<"${only:-$(list_variants)}"
     for seed in "${seed_list[@]}"; do
         for variant in "${variants[@]}"; do
             run "${variant}" "${seed}"
         done
     done
-    python local/ablation_table.py "${expdir}" "${test_set}"
+    python utils/ablation_table.py "${expdir}" "${test_set}"
     exit
 }

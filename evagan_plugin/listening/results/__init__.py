@@ -1,0 +1,1 @@
+"""From votes to a report: statistics, screening, objective metrics, tables, pictures."""

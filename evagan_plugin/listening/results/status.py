@@ -1,0 +1,61 @@
+"""How far a listening test is."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from evagan_plugin.listening.design.design import ListeningTest
+from evagan_plugin.listening.votes.store import Store
+
+
+@dataclass(frozen=True)
+class RaterCounts:
+    """How many raters there are."""
+
+    invited: int
+    """With a link."""
+    started: int
+    finished: int
+
+
+@dataclass(frozen=True)
+class RaterStatus:
+    """How far a rater is who has begun."""
+
+    rater: int
+    answered: int
+    total: int
+    language: str | None
+    headphones: str | None
+    """Outcome of the headphone check."""
+    last_vote_at: float | None
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a test is; what ``/api/admin/status`` answers."""
+
+    votes: int
+    """On trials that count: practice and attention checks are left out."""
+    votes_by_system: dict[str, int]
+    raters: RaterCounts
+    trials_left: int
+    """Of those who have begun."""
+    by_rater: list[RaterStatus]
+
+
+def status_of(design: ListeningTest, store: Store) -> Status:
+    """Return how far a test is."""
+    raters = store.raters()
+    counts = Counter(vote.system for vote in store.votes() if vote.kind == "test")
+    started = [rater for rater in raters if rater.consented_at is not None]
+    return Status(
+        votes=sum(counts.values()),
+        votes_by_system={system.name: counts[system.name] for system in design.systems},
+        raters=RaterCounts(len(raters), len(started), sum(rater.answered == rater.total for rater in started)),
+        trials_left=sum(rater.total - rater.answered for rater in started),
+        by_rater=[
+            RaterStatus(rater.id, rater.answered, rater.total, rater.language, rater.headphones, rater.last_vote_at)
+            for rater in started
+        ],
+    )

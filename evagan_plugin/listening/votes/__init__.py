@@ -1,0 +1,1 @@
+"""Raters, their trials and their votes in a database."""
