@@ -4,9 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evagan_plugin.benchmark.speed import measure, prepare
 from evagan_plugin.errors import EvaganError, UsageError, nearest
-from evagan_plugin.evaluation.cost import gflops_per_second
+from evagan_plugin.evaluation.speed import gflops_per_second, measure, prepare
 from evagan_plugin.inference.external import EXTERNAL, open_external
 from evagan_plugin.inference.vocoder import EVAGANVocoder, Vocoder
 from evagan_plugin.utils.device import describe_device

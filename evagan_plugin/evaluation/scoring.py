@@ -18,8 +18,7 @@ from evagan_plugin.data.systems import (
     read_categories,
 )
 from evagan_plugin.errors import EvaganError, UsageError
-from evagan_plugin.evaluation.bootstrap import Comparison, Estimate, compare_pair, estimate
-from evagan_plugin.evaluation.holm import holm
+from evagan_plugin.evaluation.bootstrap import MetricEstimate, PairedDifference, compare_pair, estimate, holm
 from evagan_plugin.evaluation.journal import Journal
 from evagan_plugin.evaluation.metrics.base import Family, Metric
 from evagan_plugin.evaluation.metrics.catalogue import families_for, select_metrics
@@ -42,7 +41,7 @@ class Scores:
     utterances: list[UtteranceScore]
     """Sorted by utterance id, systems in the order given; bad input included."""
     unmatched: list[Unmatched]
-    _estimates: dict[tuple[str, str, str | None], Estimate] = field(
+    _estimates: dict[tuple[str, str, str | None], MetricEstimate] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -67,7 +66,7 @@ class Scores:
         """Categories of the utterances, sorted; empty without a manifest."""
         return sorted({score.category for score in self.utterances if score.category is not None})
 
-    def estimate(self, system: str, metric: Metric, category: str | None = None) -> Estimate:
+    def estimate(self, system: str, metric: Metric, category: str | None = None) -> MetricEstimate:
         """Return the corpus figure of a system with its interval, of one category or of all; drawn once, then kept."""
         key = (system, metric.name, category)
         if key not in self._estimates:
@@ -76,7 +75,7 @@ class Scores:
         return self._estimates[key]
 
     @cached_property
-    def comparisons(self) -> list[Comparison]:
+    def comparisons(self) -> list[PairedDifference]:
         """Every pair of systems but the ground truth under every metric, p-values corrected for their number."""
         names = [name for name in self.systems if name != GROUND_TRUTH]
         found = [
@@ -93,7 +92,7 @@ class Scores:
             if score.system == system and metric.name in score.sums and category in (None, score.category)
         }
 
-    def _compare(self, first: str, second: str, metric: Metric) -> Comparison:
+    def _compare(self, first: str, second: str, metric: Metric) -> PairedDifference:
         left, right = self._sums(first, metric), self._sums(second, metric)
         common = sorted(left.keys() & right.keys())
         sums = (np.array([side[key] for key in common], dtype=np.float64) for side in (left, right))

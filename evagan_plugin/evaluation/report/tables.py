@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from evagan_plugin.evaluation.bootstrap import Estimate
+from evagan_plugin.evaluation.bootstrap import MetricEstimate
 from evagan_plugin.evaluation.scoring import Scores
 
 ARROW = {"lower": "↓", "higher": "↑"}
@@ -103,7 +103,7 @@ def _metric_columns(scores: Scores) -> Sequence[Column]:
     return [Column(metric.label, metric.better) for metric in scores.metrics]
 
 
-def _estimate_cell(estimate: Estimate, utterances: int) -> Cell:
+def _estimate_cell(estimate: MetricEstimate, utterances: int) -> Cell:
     if estimate.utterances == 0:
         return Cell("not scored")
     interval = ""

@@ -22,10 +22,10 @@ from ablation_curves import PANELS, Curve, draw_curves, read_curve
 from evagan_plugin.checkpoint.native import load_config_of
 from evagan_plugin.config import read_yaml
 from evagan_plugin.errors import EvaganError, one_line_errors
-from evagan_plugin.evaluation.cost import PEAK_RSS, inspect_generator
+from evagan_plugin.evaluation.cost import inspect_generator
 from evagan_plugin.evaluation.report.tables import ARROW
 from evagan_plugin.evaluation.utterance import GROUND_TRUTH
-from evagan_plugin.utils.device import DEVICE_NOTE
+from evagan_plugin.utils.device import DEVICE_NOTE, PEAK_RSS
 from evagan_plugin.utils.files import write_text
 
 RUN = re.compile(r"voc_(?P<variant>.+)_seed(?P<seed>\d+)")
