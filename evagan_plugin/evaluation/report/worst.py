@@ -10,8 +10,8 @@ import numpy as np
 from evagan_plugin.audio.io import downmix, load_audio
 from evagan_plugin.data.systems import REFERENCE, Item
 from evagan_plugin.errors import UsageError, nearest
-from evagan_plugin.evaluation.metrics.base import Metric
-from evagan_plugin.evaluation.scoring import Scores
+from evagan_plugin.evaluation.metrics.base import MetricInfo
+from evagan_plugin.evaluation.scores import Scores
 
 COUNT = 10
 """Utterances that a report shows and plays."""
@@ -24,7 +24,7 @@ DEFAULT_METRIC = "m_stft"
 class Ranking:
     """By what utterances are called bad."""
 
-    metric: Metric
+    metric: MetricInfo
     system: str
 
 
@@ -43,7 +43,7 @@ class Utterance:
 
 
 def choose_ranking(
-    metrics: Sequence[Metric], systems: Iterable[str], by: str | None = None, of: str | None = None
+    metrics: Sequence[MetricInfo], systems: Iterable[str], by: str | None = None, of: str | None = None
 ) -> Ranking:
     """Return what ranks the utterances: by default M-STFT, or else the first metric, of the first system.
 
@@ -65,9 +65,8 @@ def worst_utterances(scores: Scores, items: Sequence[Item], ranking: Ranking) ->
     """Return the worst utterances, the worst first, with the audio of all systems that have been scored on them."""
     found: dict[str, dict[str, float]] = {}
     for score in scores.utterances:
-        if ranking.metric.name in score.sums:
-            value = ranking.metric.value(score.sums[ranking.metric.name])
-            found.setdefault(score.utt_id, {})[score.system] = value
+        if ranking.metric.name in score.values:
+            found.setdefault(score.utt_id, {})[score.system] = score.values[ranking.metric.name]
     sign = -1 if ranking.metric.better == "lower" else 1
     ranked = sorted(
         (sign * values[ranking.system], utt_id)

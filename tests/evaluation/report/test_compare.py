@@ -23,7 +23,9 @@ from evagan_plugin.evaluation.report.published import PROTOCOLS
 from evagan_plugin.inference.external import open_external
 from evagan_plugin.model.generator import EVAGANGenerator
 
-FILES = ["comparison.md", "comparison.json", "comparison.tex", "utterances.csv", "report.html"]
+SCORE_FILES = ["scores.md", "scores.json", "scores.csv", "utterances.csv"]
+"""What ``evagan score`` writes too."""
+FILES = [*SCORE_FILES, "comparison.md", "comparison.json", "comparison.tex", "report.html"]
 POSSIBLE = {"pesq_wb": (1.0, 4.644), "m_stft": (0.3, 2.0), "periodicity_rmse": (0.0, 0.5), "vuv_f1": (0.5, 1.0)}
 """By metric, between what a published figure lies: ends of the scale, or what a vocoder of speech reaches."""
 

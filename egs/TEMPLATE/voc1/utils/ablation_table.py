@@ -24,7 +24,7 @@ from evagan_plugin.config import read_yaml
 from evagan_plugin.errors import EvaganError, one_line_errors
 from evagan_plugin.evaluation.cost import inspect_generator
 from evagan_plugin.evaluation.report.tables import ARROW
-from evagan_plugin.evaluation.utterance import GROUND_TRUTH
+from evagan_plugin.evaluation.scores import GROUND_TRUTH
 from evagan_plugin.utils.device import DEVICE_NOTE, PEAK_RSS
 from evagan_plugin.utils.files import write_text
 
