@@ -121,22 +121,24 @@ class Scores:
 
     @classmethod
     def _from_dict(cls, content: dict[str, Any]) -> "Scores":
-        systems = content["systems"]
+        systems, metrics = content["systems"], content["metrics"]
+        utterances = [_utterance_score(entry) for entry in content["utterances"]]
+        if unknown := {score.system for score in utterances} - systems.keys():
+            raise ValueError(f"its utterances are of systems that it does not have: {', '.join(sorted(unknown))}")
         return cls(
             reference=content["reference"],
             systems={name: system["path"] for name, system in systems.items()},
             sample_rate=content["sample_rate"],
             metrics=tuple(
-                MetricInfo(name, **{key: about[key] for key in METRIC_FIELDS})
-                for name, about in content["metrics"].items()
+                MetricInfo(name, **{key: about[key] for key in METRIC_FIELDS}) for name, about in metrics.items()
             ),
-            utterances=[_utterance_score(entry) for entry in content["utterances"]],
+            utterances=utterances,
             unmatched=[Unmatched(**entry) for entry in content["unmatched"]],
             estimates={
-                (name, category, metric): MetricEstimate(**defined(figure))
+                (name, category, metric): MetricEstimate(**defined(figures[metric]))
                 for name, system in systems.items()
                 for category, figures in {None: system["metrics"], **system["categories"]}.items()
-                for metric, figure in figures.items()
+                for metric in metrics
             },
             comparisons=[PairedDifference(**defined(entry)) for entry in content["comparisons"]],
         )

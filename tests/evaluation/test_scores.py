@@ -58,7 +58,7 @@ def test_a_comparison_is_read_as_its_scores_are(tmp_path):
     [
         ("[]", "list indices"),
         ("{", "Expecting property name"),
-        ('{"systems": {}}', "there is no 'reference' in it"),
+        ('{"systems": {}}', "there is no 'metrics' in it"),
     ],
 )
 def test_what_is_no_scores_json_is_refused_by_its_name(tmp_path, content, reason):
