@@ -20,8 +20,8 @@ from evagan_plugin.evaluation.scores import GROUND_TRUTH
 from evagan_plugin.utils.progress import track
 
 PAGES = files("evagan_plugin.evaluation.report") / "pages"
-LISTENING_PAGES = files("evagan_plugin.listening.web") / "pages"
-"""Player and colours are those of the listening tests."""
+SHARED_PAGES = files("evagan_plugin.utils") / "pages"
+"""Player and colours, which listening tests have too."""
 
 
 def render_page(comparison: Comparison) -> str:
@@ -43,8 +43,8 @@ def render_page(comparison: Comparison) -> str:
         comparison=comparison,
         scores=scores,
         ranking=ranking,
-        style=_source(LISTENING_PAGES / "style.css", PAGES / "report.css"),
-        script=_source(LISTENING_PAGES / "player.js", PAGES / "report.js"),
+        style=_source(SHARED_PAGES / "base.css", PAGES / "report.css"),
+        script=_source(SHARED_PAGES / "player.js", PAGES / "report.js"),
         charts=list(category_charts(scores)) if scores.categories else [],
         category_tables={category: systems_table(scores, category) for category in scores.categories},
         differences=differences_table(scores) if comparable(scores) else None,
