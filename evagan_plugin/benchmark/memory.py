@@ -21,7 +21,7 @@ VARIANTS = {
     "SiLU, recomputed": {"activation": "silu", "recompute_activation": True, "checkpointing": False},
     "SiLU, recomputed + checkpointing": {"activation": "silu", "recompute_activation": True, "checkpointing": True},
 }
-REFERENCE = "SiLU, plain"
+PLAIN = "SiLU, plain"
 MIB = 2**20
 
 
@@ -50,7 +50,7 @@ def memory(
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             usage[name] = pool.apply(measure_memory, (preset, name, frames, batch, device))
     seconds = measure_time(preset, frames, batch, rounds, device)
-    reference = usage[REFERENCE]
+    reference = usage[PLAIN]
     kind = "CUDA peak" if device.startswith("cuda") else "RSS peak"
     typer.echo(
         f"{preset}, {batch} x {frames} frames, one generator step on {describe_device(device)}, "
@@ -58,7 +58,7 @@ def memory(
     )
     typer.echo(f"{'activation':34}{'saved MiB':>11}{'ratio':>8}{kind + ' MiB':>15}{'ratio':>8}{'time ratio':>12}")
     for name, (saved, peak) in usage.items():
-        ratios = [step / plain for step, plain in zip(seconds[name], seconds[REFERENCE], strict=True)]
+        ratios = [step / plain for step, plain in zip(seconds[name], seconds[PLAIN], strict=True)]
         typer.echo(
             f"{name:34}{saved / MIB:>11.1f}{saved / reference.saved:>8.2f}{peak / MIB:>15.1f}"
             f"{peak / reference.peak:>8.2f}{statistics.median(ratios):>12.2f}"

@@ -40,21 +40,21 @@ def prepare(generator: nn.Module, mel: MelConfig, seconds: float, device: str) -
     features = torch.randn(1, mel.n_mels, frames_of(mel, seconds), device=device)
 
     @torch.inference_mode()
-    def synthesise() -> torch.Tensor:
+    def synthesize() -> torch.Tensor:
         wav = generator(features)
         if device.startswith("cuda"):
             torch.cuda.synchronize(device)
         return wav
 
-    return synthesise
+    return synthesize
 
 
 def measure(systems: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Return the seconds of each synthesis, system by system in turn, after one round to warm up."""
     times: dict[str, list[float]] = {name: [] for name in systems}
     for _ in track(range(rounds + 1), "speed"):
-        for name, synthesise in systems.items():
+        for name, synthesize in systems.items():
             start = time.perf_counter()
-            synthesise()
+            synthesize()
             times[name].append(time.perf_counter() - start)
     return {name: taken[1:] for name, taken in times.items()}

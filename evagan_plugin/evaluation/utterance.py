@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from evagan_plugin.audio.io import downmix, load_audio, save_audio
+from evagan_plugin.audio.mel import metric_mel
 from evagan_plugin.data.systems import Item
 from evagan_plugin.errors import EvaganError
 from evagan_plugin.evaluation.alignment import align
 from evagan_plugin.evaluation.metrics.base import Family, NotScored, Sums
-from evagan_plugin.evaluation.metrics.mel import metric_mel
 from evagan_plugin.evaluation.scores import GROUND_TRUTH, UtteranceScore
 
 SPEECH = "speech"
