@@ -31,7 +31,7 @@ class Command:
     statuses: tuple[int, ...] = (0,)
     """What it may end with."""
     wanted: float | None = None
-    """At most so many times what the first command takes."""
+    """Upper bound of its time over that of the first command."""
 
 
 COMMANDS = {

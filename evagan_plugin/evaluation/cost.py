@@ -76,7 +76,7 @@ def _count_context(tally: _Tally, n_mels: int, config: ContextConfig) -> None:
             tally.norm(dim)
             tally.convolution(dim, 4 * dim)
             tally.convolution(4 * dim, dim)
-            tally.parameters += dim  # the scale behind the block
+            tally.parameters += dim  # the layer scale
         width = dim
     tally.norm(width)
 

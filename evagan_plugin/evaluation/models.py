@@ -1,4 +1,4 @@
-"""The models behind compared systems: what they weigh, and how fast they are side by side."""
+"""The models that made the compared systems: their size, and how fast they are side by side."""
 
 import statistics
 from collections.abc import Mapping, Sequence

@@ -34,11 +34,11 @@ def score_item(item: Item, families: Sequence[Family], ground_truth: bool = Fals
             raise EvaganError(f"{item.reference}: silent: there is nothing to compare with")
     except EvaganError as error:
         return [UtteranceScore(item.utt_id, name, item.category, problem=f"reference: {error}") for name in systems]
-    judge = _Judge(item, families, wav, sample_rate)
-    return [judge.score(name) for name in systems]
+    known = _AnalysedReference(item, families, wav, sample_rate)
+    return [known.score(name) for name in systems]
 
 
-class _Judge:
+class _AnalysedReference:
     """A reference and what the families know of it, kept for all systems."""
 
     def __init__(self, item: Item, families: Sequence[Family], wav: np.ndarray, sample_rate: int):

@@ -21,7 +21,7 @@ def log_mel_l1(wav_ref: np.ndarray, wav_hyp: np.ndarray, sample_rate: int) -> fl
 
     Args:
         wav_ref: Reference samples ``(T,)``, float32.
-        wav_hyp: Samples ``(T,)`` to be judged.
+        wav_hyp: Samples ``(T,)`` of the system.
         sample_rate: Of both, in Hz.
 
     Raises:

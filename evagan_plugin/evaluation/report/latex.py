@@ -49,7 +49,7 @@ def escape_latex(text: str) -> str:
 
 def _latex_cell(cell: Cell) -> str:
     text = escape_latex(cell.text)
-    if text.startswith(("[", "*")):  # behind the line break before it, LaTeX would read an option
+    if text.startswith(("[", "*")):  # after the line break of the last row LaTeX would read an option
         text = f"{{{text[0]}}}{text[1:]}"
     if cell.best:
         text = rf"\textbf{{{text}}}"

@@ -3,7 +3,7 @@
 from evagan_plugin.evaluation.scores import Scores
 
 NAMED_UTTERANCES = 5
-"""So many utterances are named behind a note that fits more of them; ``utterances.csv`` has all."""
+"""Utterances that are named after a note; ``utterances.csv`` has the others too."""
 FEWEST_COMPARED = 6
 """Utterances; with fewer a paired randomisation test cannot reach p = 0.05."""
 DIFFERENCES_NOTE = (

@@ -31,7 +31,7 @@ class Cell:
 
     text: str = ""
     detail: str = ""
-    """What stands behind it in smaller type: interval, number of utterances."""
+    """What follows it in smaller type: interval, number of utterances."""
     value: float = math.nan
     """What is compared where the best of a column is marked."""
     best: bool = False
