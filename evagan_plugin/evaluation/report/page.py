@@ -15,7 +15,7 @@ from evagan_plugin.evaluation.report.compare import Comparison
 from evagan_plugin.evaluation.report.pictures import category_charts, spectrograms
 from evagan_plugin.evaluation.report.remarks import DIFFERENCES_NOTE, comparable, headline, remarks
 from evagan_plugin.evaluation.report.tables import differences_table, number, systems_table
-from evagan_plugin.evaluation.report.worst import LONGEST_SECONDS, Utterance, worst_utterances
+from evagan_plugin.evaluation.report.worst import LONGEST_SECONDS, WorstUtterance, worst_utterances
 from evagan_plugin.evaluation.scores import GROUND_TRUTH
 from evagan_plugin.utils.progress import track
 
@@ -56,7 +56,7 @@ def render_page(comparison: Comparison) -> str:
     )
 
 
-def _card(utterance: Utterance, sample_rate: int) -> dict[str, Any]:
+def _card(utterance: WorstUtterance, sample_rate: int) -> dict[str, Any]:
     """Return what the page shows of an utterance."""
     return {
         "utterance": utterance,

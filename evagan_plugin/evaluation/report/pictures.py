@@ -12,7 +12,7 @@ import numpy as np
 from evagan_plugin.data.systems import REFERENCE
 from evagan_plugin.evaluation.metrics.base import MetricInfo
 from evagan_plugin.evaluation.report.tables import ARROW, number
-from evagan_plugin.evaluation.report.worst import Utterance
+from evagan_plugin.evaluation.report.worst import WorstUtterance
 from evagan_plugin.evaluation.scores import GROUND_TRUTH, Scores
 from evagan_plugin.evaluation.spectrograms import (
     DIFFERENCE_COLOURS,
@@ -49,7 +49,7 @@ def category_charts(scores: Scores) -> Iterator[Picture]:
             yield _chart(metric, scores.categories, found)
 
 
-def spectrograms(utterance: Utterance, sample_rate: int) -> dict[str, Picture]:
+def spectrograms(utterance: WorstUtterance, sample_rate: int) -> dict[str, Picture]:
     """Return a picture by system: reference, system and difference, all systems on one scale."""
     loudest = loudest_level(utterance.waves.values(), sample_rate)
     reference = utterance.waves[REFERENCE]

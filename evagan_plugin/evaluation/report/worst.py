@@ -29,7 +29,7 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Utterance:
+class WorstUtterance:
     """One of the worst utterances."""
 
     utt_id: str
@@ -61,7 +61,7 @@ def choose_ranking(
     return Ranking(measured[by], of)
 
 
-def worst_utterances(scores: Scores, items: Sequence[Item], ranking: Ranking) -> list[Utterance]:
+def worst_utterances(scores: Scores, items: Sequence[Item], ranking: Ranking) -> list[WorstUtterance]:
     """Return the worst utterances, the worst first, with the audio of all systems that have been scored on them."""
     found: dict[str, dict[str, float]] = {}
     for score in scores.utterances:
@@ -81,7 +81,7 @@ def worst_utterances(scores: Scores, items: Sequence[Item], ranking: Ranking) ->
     ]
 
 
-def _load(item: Item, values: dict[str, float], broken: set[str], sample_rate: int) -> Utterance:
+def _load(item: Item, values: dict[str, float], broken: set[str], sample_rate: int) -> WorstUtterance:
     usable: Mapping[str, Path] = {name: path for name, path in item.hypotheses.items() if name not in broken}
     paths = {REFERENCE: item.reference, **usable}
     waves = {name: downmix(load_audio(path)[0]) for name, path in paths.items()}
@@ -89,4 +89,4 @@ def _load(item: Item, values: dict[str, float], broken: set[str], sample_rate: i
     whole = min(wav.size for wav in waves.values())
     length = min(whole, int(LONGEST_SECONDS * sample_rate))
     cut = {name: wav[:length] for name, wav in waves.items()}
-    return Utterance(item.utt_id, item.category, values, cut, whole / sample_rate)
+    return WorstUtterance(item.utt_id, item.category, values, cut, whole / sample_rate)

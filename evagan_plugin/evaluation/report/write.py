@@ -35,7 +35,7 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
     texts = {
         **_score_texts(comparison.scores),
         "comparison.md": comparison_markdown(comparison),
-        "comparison.json": _json(comparison_dict(comparison)),
+        "comparison.json": _json(_comparison_dict(comparison)),
         "comparison.tex": latex_comparison(comparison),
         "report.html": render_page(comparison),
     }
@@ -47,7 +47,7 @@ def write_results(scores: Scores, path: str | Path, command: Sequence[str]) -> N
     write_text(path, results_page(scores, command))
 
 
-def comparison_dict(comparison: Comparison) -> dict[str, Any]:
+def _comparison_dict(comparison: Comparison) -> dict[str, Any]:
     """Return the scores as ``scores.json`` has them, with ``cost`` by system, ``speed``, ``published``, ``worst``."""
     content = comparison.scores.as_dict()
     costs = comparison.costs.by_system if comparison.costs else {}
