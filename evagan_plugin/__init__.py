@@ -14,10 +14,12 @@ _PUBLIC = {
     "MelSpectrogram": "evagan_plugin.audio.mel",
     "MultiPeriodDiscriminator": "evagan_plugin.model.discriminators",
     "MultiResolutionDiscriminator": "evagan_plugin.model.discriminators",
+    "Scores": "evagan_plugin.evaluation.scores",
     "VocoderConfig": "evagan_plugin.config.schema",
     "build_config": "evagan_plugin.config.loading",
     "list_presets": "evagan_plugin.config.loading",
     "load_preset": "evagan_plugin.config.loading",
+    "score_systems": "evagan_plugin.evaluation.scoring",
 }
 __all__ = sorted(_PUBLIC)
 

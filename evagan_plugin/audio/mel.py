@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from evagan_plugin.config import MelConfig
 from evagan_plugin.errors import EvaganError, UsageError
 
-__all__ = ["MelConfig", "MelConversion", "MelMismatchError", "MelSpectrogram", "stft_magnitude"]
+__all__ = ["MelConfig", "MelConversion", "MelMismatchError", "MelSpectrogram", "metric_mel", "stft_magnitude"]
 
 
 def fixed_fields(config: MelConfig) -> dict[str, object]:
@@ -84,6 +84,25 @@ class MelSpectrogram(nn.Module):
     def frames(self, samples: int) -> int:
         """Return the number of frames of a waveform of so many samples."""
         return samples // self.config.hop_length + (1 if self.config.center else 0)
+
+
+def metric_mel(sample_rate: int) -> MelConfig:
+    """Return the mel of scores and pictures: 80 bands over the full band, ln, floor 1e-5, windows of 43 to 64 ms.
+
+    Args:
+        sample_rate: Of the audio, in Hz. 1024 points and hop 256 up to 24 kHz, 2048 and 512 above.
+    """
+    n_fft = 1024 if sample_rate <= 24000 else 2048
+    return MelConfig(
+        sample_rate=sample_rate,
+        n_fft=n_fft,
+        hop_length=n_fft // 4,
+        win_length=n_fft,
+        n_mels=80,
+        f_min=0.0,
+        power_add=0.0,
+        floor=1e-5,
+    )
 
 
 def stft_magnitude(

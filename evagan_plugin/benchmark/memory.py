@@ -11,9 +11,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.utils import parametrize
 
 from evagan_plugin.config import build_config
-from evagan_plugin.evaluation.cost import peak_rss
 from evagan_plugin.training.gan import GANVocoder
-from evagan_plugin.utils.device import checked_device
+from evagan_plugin.utils.device import checked_device, describe_device, peak_rss
 from evagan_plugin.utils.progress import track
 
 VARIANTS = {
@@ -22,7 +21,7 @@ VARIANTS = {
     "SiLU, recomputed": {"activation": "silu", "recompute_activation": True, "checkpointing": False},
     "SiLU, recomputed + checkpointing": {"activation": "silu", "recompute_activation": True, "checkpointing": True},
 }
-REFERENCE = "SiLU, plain"
+PLAIN = "SiLU, plain"
 MIB = 2**20
 
 
@@ -51,14 +50,15 @@ def memory(
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             usage[name] = pool.apply(measure_memory, (preset, name, frames, batch, device))
     seconds = measure_time(preset, frames, batch, rounds, device)
-    reference = usage[REFERENCE]
+    reference = usage[PLAIN]
     kind = "CUDA peak" if device.startswith("cuda") else "RSS peak"
     typer.echo(
-        f"{preset}, {batch} x {frames} frames, one generator step on {_device_name(device)}, torch {torch.__version__}"
+        f"{preset}, {batch} x {frames} frames, one generator step on {describe_device(device)}, "
+        f"torch {torch.__version__}"
     )
     typer.echo(f"{'activation':34}{'saved MiB':>11}{'ratio':>8}{kind + ' MiB':>15}{'ratio':>8}{'time ratio':>12}")
     for name, (saved, peak) in usage.items():
-        ratios = [step / plain for step, plain in zip(seconds[name], seconds[REFERENCE], strict=True)]
+        ratios = [step / plain for step, plain in zip(seconds[name], seconds[PLAIN], strict=True)]
         typer.echo(
             f"{name:34}{saved / MIB:>11.1f}{saved / reference.saved:>8.2f}{peak / MIB:>15.1f}"
             f"{peak / reference.peak:>8.2f}{statistics.median(ratios):>12.2f}"
@@ -128,9 +128,3 @@ def _prepare(preset: str, variant: str, frames: int, batch: int, device: str) ->
     )
     gan = GANVocoder(config).to(device).train()
     return gan, 0.1 * torch.randn(batch, 1, frames * config.mel.hop_length, device=device)
-
-
-def _device_name(device: str) -> str:
-    return (
-        torch.cuda.get_device_name(device) if device.startswith("cuda") else f"CPU, {torch.get_num_threads()} threads"
-    )

@@ -18,8 +18,10 @@ from evagan_plugin.data.kaldi import write_table
 from evagan_plugin.data.systems import Item, match
 from evagan_plugin.errors import EvaganError, require
 from evagan_plugin.evaluation.metrics import periodicity
-from evagan_plugin.evaluation.report.scores import render_markdown, write_scores
-from evagan_plugin.evaluation.scoring import Scores, score_systems
+from evagan_plugin.evaluation.report.markdown import scores_markdown
+from evagan_plugin.evaluation.report.write import write_scores
+from evagan_plugin.evaluation.scores import Scores
+from evagan_plugin.evaluation.scoring import score_systems
 from evagan_plugin.utils.progress import track
 
 SYSTEM = "hypothesis"
@@ -67,7 +69,7 @@ def score_pairs(items: Sequence[Item]) -> Scores:
         write_table(reference / "wav.scp", {item.utt_id: item.reference.absolute() for item in items})
         write_table(hypothesis / "wav.scp", {item.utt_id: item.hypotheses[SYSTEM].absolute() for item in items})
         scores = score_systems(reference, {SYSTEM: hypothesis}, "fast", out=out)
-        render_markdown(scores)
+        scores_markdown(scores)
         write_scores(scores, out)
         return scores
 

@@ -1,20 +1,17 @@
 """Speed of synthesis: EVA-GAN beside ESPnet's HiFi-GAN, and what a second of audio costs either in operations."""
 
 import statistics
-import time
-from collections.abc import Callable
 from typing import Annotated
 
 import torch
 import typer
 from torch import nn
 
-from evagan_plugin.config import MelConfig, load_preset
+from evagan_plugin.config import load_preset
 from evagan_plugin.errors import UsageError, require
-from evagan_plugin.evaluation.cost import gflops_per_second
+from evagan_plugin.evaluation.speed import audio_seconds, gflops_per_second, measure, prepare
 from evagan_plugin.model.generator import EVAGANGenerator
 from evagan_plugin.utils.device import checked_device, describe_device
-from evagan_plugin.utils.progress import track
 
 HIFIGAN_PRESET = "hifigan_v1_22k"
 HIFIGAN = "HiFi-GAN v1 (ESPnet)"
@@ -62,38 +59,3 @@ def espnet_hifigan() -> nn.Module:
     generator = require("espnet2.gan_tts.hifigan.hifigan", "espnet").HiFiGANGenerator()
     generator.remove_weight_norm()
     return generator
-
-
-def frames_of(mel: MelConfig, seconds: float) -> int:
-    """Return the number of mel frames of so many seconds, at least one."""
-    return max(1, round(seconds * mel.sample_rate / mel.hop_length))
-
-
-def audio_seconds(mel: MelConfig, seconds: float) -> float:
-    """Return the length of the audio that is made of :func:`frames_of` frames."""
-    return frames_of(mel, seconds) * mel.hop_length / mel.sample_rate
-
-
-def prepare(generator: nn.Module, mel: MelConfig, seconds: float, device: str) -> Callable[[], torch.Tensor]:
-    """Return a function that synthesises so many seconds."""
-    features = torch.randn(1, mel.n_mels, frames_of(mel, seconds), device=device)
-
-    @torch.inference_mode()
-    def synthesize() -> torch.Tensor:
-        wav = generator(features)
-        if device.startswith("cuda"):
-            torch.cuda.synchronize(device)
-        return wav
-
-    return synthesize
-
-
-def measure(systems: dict[str, Callable[[], torch.Tensor]], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each synthesis, system by system in turn, after one round to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in systems}
-    for _ in track(range(rounds + 1), "speed"):
-        for name, synthesize in systems.items():
-            start = time.perf_counter()
-            synthesize()
-            times[name].append(time.perf_counter() - start)
-    return {name: taken[1:] for name, taken in times.items()}

@@ -9,8 +9,9 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from torch import nn
 
 from evagan_plugin.checkpoint.native import CONFIG, WEIGHTS
-from evagan_plugin.config import VocoderConfig, config_to_dict, read_yaml
-from evagan_plugin.errors import EvaganError, UsageError, nearest
+from evagan_plugin.config import VocoderConfig, config_to_dict
+from evagan_plugin.errors import EvaganError, UsageError
+from evagan_plugin.utils.markdown import markdown_table
 
 UNSTATED = "Not stated."
 
@@ -27,27 +28,6 @@ class ModelFacts:
     """Scores by name, as ``evagan score`` calls them."""
     test_data: str = ""
     """What the scores were measured on."""
-
-
-def read_scores(path: str | Path, system: str = "") -> dict[str, float]:
-    """Return the scores of a system by metric out of the ``scores.json`` of ``evagan score``.
-
-    Args:
-        path: The file.
-        system: Which of its systems; may be left out if there is one.
-
-    Raises:
-        UsageError: If it is no such file, or does not have the system.
-    """
-    systems = read_yaml(path).get("systems")  # JSON is YAML
-    if not isinstance(systems, dict) or not systems:
-        raise UsageError(f"{path} has no systems: give the scores.json of `evagan score --out`")
-    if not system and len(systems) == 1:
-        system = next(iter(systems))
-    if system not in systems:
-        raise UsageError(f"{path}: which system is the model? {nearest(system, systems)}")
-    values = {name: estimate["value"] for name, estimate in systems[system]["metrics"].items()}
-    return {name: round(value, 4) for name, value in values.items() if value is not None}
 
 
 def download(
@@ -96,18 +76,15 @@ def model_card(config: VocoderConfig, generator: nn.Module, data: ModelCardData,
         sample_rate=config.mel.sample_rate,
         kind="EVA-GAN" if config.generator.context else "HiFi-GAN",
         parameters=f"{sum(tensor.numel() for tensor in generator.parameters()):,}",
-        mel=_table("field", "value", mel),
+        mel=markdown_table(("field", "value"), ((name, str(value)) for name, value in mel.items())),
         data=facts.data or UNSTATED,
         license=facts.license or UNSTATED,
-        metrics=_table("metric", "value", facts.metrics) if facts.metrics else UNSTATED,
+        metrics=markdown_table(("metric", "value"), ((name, str(value)) for name, value in facts.metrics.items()))
+        if facts.metrics
+        else UNSTATED,
         test_data=f"Measured on: {facts.test_data or 'not stated'}." if facts.metrics else "",
     )
     return ModelCard(f"---\n{ModelCardData(**header).to_yaml()}\n---\n\n{body}")
-
-
-def _table(name: str, value: str, rows: Mapping[str, object]) -> str:
-    lines = [f"| {name} | {value} |", "|---|---|", *(f"| {key} | {entry} |" for key, entry in rows.items())]
-    return "\n".join(lines)
 
 
 CARD = """# {kind} vocoder, {sample_rate} Hz

@@ -1,5 +1,6 @@
 """``evagan compare``: several systems against one reference, as one table and one page."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +14,10 @@ from evagan_plugin.cli.options import (
     Periodicity,
     Processes,
     Reference,
+    Results,
     SkipBroken,
 )
+from evagan_plugin.evaluation.options import CompareOptions
 
 
 def compare(
@@ -33,24 +36,34 @@ def compare(
             "real-time factor join the table. May be given again.",
         ),
     ] = None,
-    protocol: Annotated[str | None, typer.Option(help="Print published figures beside: libritts (24 kHz).")] = None,
-    metrics: Metrics = "fast",
-    periodicity: Periodicity = None,
-    manifest: Manifest = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Print published figures beside: libritts (24 kHz).")
+    ] = CompareOptions.protocol,
+    metrics: Metrics = CompareOptions.metrics,
+    periodicity: Periodicity = CompareOptions.periodicity,
+    manifest: Manifest = CompareOptions.manifest,
     worst_by: Annotated[
         str | None, typer.Option(help="Metric that ranks the worst utterances; M-STFT if it is measured.")
-    ] = None,
-    worst_of: Annotated[str | None, typer.Option(help="System whose worst utterances are shown; the first.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Timed syntheses of each model, interleaved.")] = 5,
-    ground_truth: GroundTruth = False,
+    ] = CompareOptions.worst_by,
+    worst_of: Annotated[
+        str | None, typer.Option(help="System whose worst utterances are shown; the first.")
+    ] = CompareOptions.worst_of,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Timed syntheses of each model, interleaved.")
+    ] = CompareOptions.rounds,
+    ground_truth: GroundTruth = CompareOptions.ground_truth,
+    results: Results = None,
     skip_broken: SkipBroken = False,
-    nj: Processes = 1,
-    device: Device = "cpu",
+    nj: Processes = CompareOptions.nj,
+    device: Device = CompareOptions.device,
 ) -> None:
-    """Compare systems: one table (Markdown, JSON, LaTeX) and a page to hear and see the worst utterances."""
+    """Compare systems: all that `evagan score` writes, one table (Markdown, JSON, LaTeX), and a page to hear and see
+    the worst utterances."""
     from evagan_plugin.data.systems import parse_systems
     from evagan_plugin.evaluation.models import parse_models
-    from evagan_plugin.evaluation.report.compare import CompareOptions, compare_systems, write_comparison
+    from evagan_plugin.evaluation.report.compare import compare_systems
+    from evagan_plugin.evaluation.report.markdown import comparison_markdown
+    from evagan_plugin.evaluation.report.write import write_comparison, write_results
 
     options = CompareOptions(
         metrics=metrics,
@@ -66,8 +79,11 @@ def compare(
         worst_of=worst_of,
     )
     comparison = compare_systems(reference, parse_systems(systems), out, options)
-    typer.echo(comparison.markdown)
+    typer.echo(comparison_markdown(comparison))
     for path in write_comparison(comparison, out):
         typer.echo(f"{path} ({-(-path.stat().st_size // 1000)} kB)", err=True)
+    if results:
+        write_results(comparison.scores, results, ["evagan", *sys.argv[1:]])
+        typer.echo(results, err=True)
     if not skip_broken:
         comparison.scores.check_complete()

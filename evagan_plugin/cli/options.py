@@ -15,6 +15,7 @@ Manifest = Annotated[Path | None, typer.Option(help="Table (TSV) with columns ut
 GroundTruth = Annotated[
     bool, typer.Option("--ground-truth", help="Add a row for the reference itself, through a 16-bit WAV.")
 ]
+Results = Annotated[Path | None, typer.Option(help="Also write a results page (Markdown) here.")]
 SkipBroken = Annotated[
     bool, typer.Option("--skip-broken", help="End with status 0 although utterances are missing or broken.")
 ]

@@ -1,5 +1,6 @@
 """``evagan pack``: a checkpoint as a directory to share, with its model card."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +21,11 @@ def pack(
 
     EVAGANVocoder.from_pretrained opens it, here or from the Hugging Face Hub.
     """
-    from evagan_plugin.checkpoint.hub import ModelFacts, read_scores
+    from evagan_plugin.checkpoint.hub import ModelFacts
     from evagan_plugin.errors import EvaganError
     from evagan_plugin.inference.vocoder import EVAGANVocoder
 
-    metrics = read_scores(scores, system) if scores else {}
+    metrics = _figures(scores, system) if scores else {}
     facts = ModelFacts(data=data, license=license_, metrics=metrics, test_data=test_data)
     vocoder = EVAGANVocoder.load(model, config)
     try:
@@ -32,3 +33,17 @@ def pack(
     except OSError as error:
         raise EvaganError(f"cannot write {out_dir}: {error.strerror or error}") from error
     typer.echo(f"{out_dir}: model.safetensors, config.yaml, README.md")
+
+
+def _figures(path: Path, system: str) -> dict[str, float]:
+    """Return the corpus figures of a system by metric; its name may be left out where the scores have one system."""
+    from evagan_plugin.errors import UsageError, nearest
+    from evagan_plugin.evaluation.scores import Scores
+
+    scores = Scores.load(path)
+    if not system and len(scores.systems) == 1:
+        [system] = scores.systems
+    if system not in scores.systems:
+        raise UsageError(f"{path}: which system is the model? {nearest(system, scores.systems)}")
+    values = {metric.name: scores.estimate(system, metric).value for metric in scores.metrics}
+    return {name: round(value, 4) for name, value in values.items() if not math.isnan(value)}

@@ -15,9 +15,9 @@ def plot(
     utterance: Annotated[
         list[str] | None, typer.Option("--utterance", "-u", help="Utterance to draw; may be given again.")
     ] = None,
-    rows: Annotated[int, typer.Option(min=1, help="Draw so many utterances at most, evenly chosen.")] = 4,
+    rows: Annotated[int, typer.Option(min=1, help="Utterances to draw at most, evenly chosen.")] = 4,
 ) -> None:
-    """Draw reference and systems as mel spectrograms, one row an utterance, full band, one colour scale."""
+    """Draw reference and systems as mel spectrograms, one row per utterance, full band, one colour scale."""
     from evagan_plugin.data.systems import parse_systems
     from evagan_plugin.evaluation.spectrograms import plot_systems
 

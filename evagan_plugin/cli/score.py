@@ -14,31 +14,33 @@ from evagan_plugin.cli.options import (
     Periodicity,
     Processes,
     Reference,
+    Results,
     SkipBroken,
     Systems,
 )
+from evagan_plugin.evaluation.options import ScoringOptions
 
 
 def score(
     reference: Reference,
     systems: Systems,
-    metrics: Metrics = "fast",
-    periodicity: Periodicity = None,
+    metrics: Metrics = ScoringOptions.metrics,
+    periodicity: Periodicity = ScoringOptions.periodicity,
     out: Annotated[
         Path | None, typer.Option(help="Directory for tables, JSON and CSV; an interrupted run goes on from there.")
     ] = None,
-    results: Annotated[Path | None, typer.Option(help="Also write a results page (Markdown) here.")] = None,
-    manifest: Manifest = None,
-    ground_truth: GroundTruth = False,
+    results: Results = None,
+    manifest: Manifest = ScoringOptions.manifest,
+    ground_truth: GroundTruth = ScoringOptions.ground_truth,
     skip_broken: SkipBroken = False,
-    nj: Processes = 1,
-    device: Device = "cpu",
+    nj: Processes = ScoringOptions.nj,
+    device: Device = ScoringOptions.device,
 ) -> None:
     """Score systems: M-STFT, PESQ, log-mel L1, periodicity and voicing, with 95 % intervals, as one table."""
     from evagan_plugin.data.systems import parse_systems
-    from evagan_plugin.evaluation.report.scores import render_markdown, results_page, write_scores
+    from evagan_plugin.evaluation.report.markdown import scores_markdown
+    from evagan_plugin.evaluation.report.write import write_results, write_scores
     from evagan_plugin.evaluation.scoring import score_systems
-    from evagan_plugin.utils.files import write_text
 
     scores = score_systems(
         reference,
@@ -51,12 +53,12 @@ def score(
         ground_truth=ground_truth,
         device=device,
     )
-    typer.echo(render_markdown(scores))
+    typer.echo(scores_markdown(scores))
     if out:
         for path in write_scores(scores, out):
             typer.echo(path, err=True)
     if results:
-        write_text(results, results_page(scores, ["evagan", *sys.argv[1:]]))
+        write_results(scores, results, ["evagan", *sys.argv[1:]])
         typer.echo(results, err=True)
     if not skip_broken:
         scores.check_complete()

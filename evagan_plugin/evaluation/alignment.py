@@ -1,5 +1,6 @@
 """Delay between two signals: PESQ hides it (4.6 at 10 ms), spectral distances do not, so it is looked for first."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +23,8 @@ class Alignment:
     """Samples by which the hypothesis comes late; negative if early."""
     correlation: float
     """Normalised correlation at that delay, in [-1, 1]; negative if the polarity is inverted."""
-    at_zero: float
-    """Normalised correlation without shift."""
+    at_zero: float = math.nan
+    """Normalised correlation without shift; ``scores.json`` does not have it."""
 
     def note(self, sample_rate: int) -> str | None:
         """Say in one line what is wrong with the alignment, or None."""

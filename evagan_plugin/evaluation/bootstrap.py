@@ -1,5 +1,6 @@
-"""Intervals and significance over utterances, for mean and pooled metrics alike."""
+"""Intervals and significance over utterances, for mean and pooled metrics alike; listening tests share :func:`holm`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ CHUNK = 200
 
 
 @dataclass(frozen=True)
-class Estimate:
+class MetricEstimate:
     """A figure of a corpus with its 95 % bootstrap interval over utterances."""
 
     value: float
@@ -22,7 +23,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedDifference:
     """System ``first`` minus system ``second`` on the utterances that both have."""
 
     first: str
@@ -34,11 +35,11 @@ class Comparison:
     p_value: float
     """Two-sided paired randomisation test: how often a swap of the systems at random utterances gives as much."""
     p_adjusted: float
-    """The same, corrected by Holm's method for all comparisons of the table."""
+    """The same, corrected by :func:`holm` for all pairs and metrics of the table."""
     utterances: int
 
 
-def estimate(metric: Metric, sums: np.ndarray) -> Estimate:
+def estimate(metric: Metric, sums: np.ndarray) -> MetricEstimate:
     """Return the figure of a corpus and its 95 % percentile interval.
 
     Args:
@@ -48,17 +49,17 @@ def estimate(metric: Metric, sums: np.ndarray) -> Estimate:
     With one utterance the interval is that figure itself: nothing is known about the spread.
     """
     if len(sums) == 0:
-        return Estimate(np.nan, np.nan, np.nan, 0)
+        return MetricEstimate(np.nan, np.nan, np.nan, 0)
     low, high = _interval(metric.pool(_resampled(sums)))
-    return Estimate(metric.value(sums.sum(axis=0)), low, high, len(sums))
+    return MetricEstimate(metric.value(sums.sum(axis=0)), low, high, len(sums))
 
 
-def compare_pair(metric: Metric, names: tuple[str, str], first: np.ndarray, second: np.ndarray) -> Comparison:
+def compare_pair(metric: Metric, names: tuple[str, str], first: np.ndarray, second: np.ndarray) -> PairedDifference:
     """Compare two systems on the same utterances, sums ``(utterances, k)`` each; ``p_adjusted`` stays uncorrected."""
     count = len(first)
     difference = metric.value(first.sum(axis=0)) - metric.value(second.sum(axis=0)) if count else np.nan
     if np.isnan(difference):
-        return Comparison(*names, metric.name, np.nan, np.nan, np.nan, np.nan, np.nan, count)
+        return PairedDifference(*names, metric.name, np.nan, np.nan, np.nan, np.nan, np.nan, count)
     # The same draws for both systems: utterances are resampled, not scores.
     low, high = _interval(metric.pool(_resampled(first)) - metric.pool(_resampled(second)))
     swaps = np.random.default_rng(SEED).integers(0, 2, (SAMPLES, count)).astype(np.float64)
@@ -68,7 +69,18 @@ def compare_pair(metric: Metric, names: tuple[str, str], first: np.ndarray, seco
     # A difference that is undefined counts as large: it must not add to the significance.
     as_large = ~(np.abs(shuffled) < abs(difference) * (1 - 1e-9))
     p_value = float((1 + np.count_nonzero(as_large)) / (1 + SAMPLES))
-    return Comparison(*names, metric.name, difference, low, high, p_value, p_value, count)
+    return PairedDifference(*names, metric.name, difference, low, high, p_value, p_value, count)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number (Holm 1979), in the given order; NaN stays NaN and does not count."""
+    values = np.asarray(p_values, dtype=np.float64)
+    order = [index for index in np.argsort(values) if not np.isnan(values[index])]
+    corrected, highest = values.copy(), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * values[index]))
+        corrected[index] = highest
+    return corrected.tolist()
 
 
 def _resampled(sums: np.ndarray) -> np.ndarray:

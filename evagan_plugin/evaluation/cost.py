@@ -1,18 +1,8 @@
-"""What a generator costs and sees: parameters, operations, receptive field; and what a process has taken."""
+"""What a generator costs and sees, counted from its config alone: no weights are built and PyTorch is not loaded."""
 
-import resource
-import sys
 from dataclasses import dataclass
 
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
-
-from evagan_plugin.config import GeneratorConfig, MelConfig, VocoderConfig
-from evagan_plugin.model.generator import EVAGANGenerator
-
-PEAK_RSS = "peak_rss_GB"
-"""What :func:`peak_rss` is called in training logs (2**30 bytes), beside ESPnet's ``gpu_max_cached_mem_GB``."""
+from evagan_plugin.config import ContextConfig, GeneratorConfig, VocoderConfig
 
 
 @dataclass(frozen=True)
@@ -31,38 +21,79 @@ class GeneratorFacts:
     """The same in seconds."""
 
 
+@dataclass
+class _Tally:
+    """Layers, added up."""
+
+    parameters: int = 0
+    multiply_adds: int = 0
+    """For a mel frame, of convolutions and linear layers."""
+
+    def convolution(self, inputs: int, outputs: int, kernel: int = 1, steps: int = 1, groups: int = 1) -> None:
+        """Add a convolution with a bias; a linear layer is one of kernel 1.
+
+        Args:
+            inputs: Channels.
+            outputs: Channels.
+            kernel: Taps.
+            steps: Positions a mel frame: of the output, or of the input where it is transposed.
+            groups: As PyTorch's.
+        """
+        weights = inputs * outputs * kernel // groups
+        self.parameters += weights + outputs
+        self.multiply_adds += weights * steps
+
+    def norm(self, channels: int) -> None:
+        """Add a LayerNorm."""
+        self.parameters += 2 * channels
+
+
 def inspect_generator(config: VocoderConfig) -> GeneratorFacts:
-    """Measure the generator of a config; nothing is computed and no weights are allocated (meta device)."""
-    with torch.device("meta"):
-        generator = EVAGANGenerator.from_config(config).remove_weight_norm().eval()
-    frames = receptive_field(config.generator)
+    """Count the generator of a config, layer by layer."""
+    generator = config.generator
+    context, upsampler = _Tally(), _Tally()
+    if generator.context:
+        _count_context(context, config.mel.n_mels, generator.context)
+    _count_upsampler(upsampler, generator.context.dims[-1] if generator.context else config.mel.n_mels, generator)
+    frames, frame_rate = receptive_field(generator), config.mel.sample_rate / config.mel.hop_length
     return GeneratorFacts(
-        parameters=sum(p.numel() for p in generator.parameters()),
-        context_parameters=sum(p.numel() for p in generator.context.parameters()),
-        gflops_per_second=gflops_per_second(generator, config.mel),
+        parameters=context.parameters + upsampler.parameters,
+        context_parameters=context.parameters,
+        gflops_per_second=2 * (context.multiply_adds + upsampler.multiply_adds) * frame_rate / 1e9,
         receptive_field_frames=frames,
-        receptive_field_seconds=frames * config.mel.hop_length / config.mel.sample_rate,
+        receptive_field_seconds=frames / frame_rate,
     )
 
 
-def gflops_per_second(generator: nn.Module, mel: MelConfig) -> float:
-    """Return the operations (1e9; a multiply-add is two) of convolutions and linear layers for a second of audio.
+def _count_context(tally: _Tally, n_mels: int, config: ContextConfig) -> None:
+    """Add :class:`~evagan_plugin.model.context.ContextModule`."""
+    width = n_mels
+    for index, (dim, depth) in enumerate(zip(config.dims, config.depths, strict=True)):
+        tally.norm(width if index else dim)
+        tally.convolution(width, dim, 1 if index else config.kernel_size)
+        for _ in range(depth):
+            tally.convolution(dim, dim, config.kernel_size, groups=dim)
+            tally.norm(dim)
+            tally.convolution(dim, 4 * dim)
+            tally.convolution(4 * dim, dim)
+            tally.parameters += dim  # the layer scale
+        width = dim
+    tally.norm(width)
 
-    Args:
-        generator: Any module (1, n_mels, F) -> (1, 1, F * hop), on any device, the meta device too.
-        mel: The mel that it takes.
-    """
-    frames = 64
-    features = torch.empty(1, mel.n_mels, frames, device=next(generator.parameters()).device)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        generator(features)
-    return counter.get_total_flops() / (frames * mel.hop_length / mel.sample_rate) / 1e9
 
-
-def peak_rss() -> int:
-    """Return the most memory (bytes) that this process has had resident so far."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+def _count_upsampler(tally: _Tally, inputs: int, config: GeneratorConfig) -> None:
+    """Add :class:`~evagan_plugin.model.upsampler.Upsampler`."""
+    channels, steps = config.channels, 1
+    tally.convolution(inputs, channels, config.pre_kernel)
+    if config.global_channels:
+        tally.convolution(config.global_channels, channels, steps=0)  # once an utterance
+    for rate, width in zip(config.upsample_rates, config.kernels, strict=True):
+        tally.convolution(channels, channels // 2, width, steps)
+        channels, steps = channels // 2, steps * rate
+        for kernel, dilations in zip(config.resblock_kernels, config.dilations, strict=True):
+            for _ in range(len(dilations) * (2 if config.resblock == 1 else 1)):
+                tally.convolution(channels, channels, kernel, steps)
+    tally.convolution(channels, 1, config.post_kernel, steps)
 
 
 def receptive_field(config: GeneratorConfig) -> int:

@@ -11,8 +11,8 @@ from evagan_plugin import __version__
 from evagan_plugin.data.systems import Item
 from evagan_plugin.errors import EvaganError
 from evagan_plugin.evaluation.alignment import Alignment
-from evagan_plugin.evaluation.metrics.base import Metric
-from evagan_plugin.evaluation.utterance import UtteranceScore
+from evagan_plugin.evaluation.metrics.base import MetricInfo
+from evagan_plugin.evaluation.scores import UtteranceScore, defined, nulled
 from evagan_plugin.utils.files import write_text
 
 FILE = "utterances.jsonl"
@@ -25,9 +25,9 @@ class Journal:
     change) are the same as when it was written.
     """
 
-    def __init__(self, folder: Path, metrics: Sequence[Metric]):
+    def __init__(self, folder: Path, metrics: Sequence[MetricInfo]):
         self.path = folder / FILE
-        self.metrics = {metric.name: metric for metric in metrics}
+        self.metrics = sorted(metric.name for metric in metrics)
         self._done = {(line["utt_id"], line["system"]): line for line in _read_lines(self.path)}
         self._stream: TextIO | None = None
 
@@ -64,16 +64,14 @@ class Journal:
             write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in lines))
 
     def _encode(self, item: Item, score: UtteranceScore) -> dict[str, Any]:
-        values = {name: self.metrics[name].value(sums) for name, sums in score.sums.items() if name in self.metrics}
-        # JSON has no NaN: a figure that is not defined for the utterance is null.
-        values = {name: value if value == value else None for name, value in values.items()}
-        return {**asdict(score), "values": values, "made_from": self._made_from(item, score.system)}
+        made_from = self._made_from(item, score.system)
+        return {**asdict(score), "values": nulled(score.values), "made_from": made_from}
 
     def _made_from(self, item: Item, system: str) -> dict[str, Any]:
         files = [item.reference, *filter(None, [item.hypotheses.get(system)])]
         return {
             "version": __version__,
-            "metrics": sorted(self.metrics),
+            "metrics": self.metrics,
             "category": item.category,
             "files": [_stamp(path) for path in files],
         }
@@ -118,4 +116,5 @@ def _decode(line: Mapping[str, Any]) -> UtteranceScore:
         notes=line["notes"],
         problem=line["problem"],
         alignment=Alignment(**alignment) if alignment else None,
+        values=defined(line["values"]),
     )

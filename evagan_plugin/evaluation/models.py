@@ -1,12 +1,11 @@
-"""The models behind compared systems: what they weigh, and how fast they are side by side."""
+"""The models that made the compared systems: their size, and how fast they are side by side."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evagan_plugin.benchmark.speed import measure, prepare
 from evagan_plugin.errors import EvaganError, UsageError, nearest
-from evagan_plugin.evaluation.cost import gflops_per_second
+from evagan_plugin.evaluation.speed import gflops_per_second, measure, prepare
 from evagan_plugin.inference.external import EXTERNAL, open_external
 from evagan_plugin.inference.vocoder import EVAGANVocoder, Vocoder
 from evagan_plugin.utils.device import describe_device

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from functools import cache, cached_property, partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
 
@@ -17,100 +17,30 @@ from evagan_plugin.data.systems import (
     match,
     read_categories,
 )
-from evagan_plugin.errors import EvaganError, UsageError
-from evagan_plugin.evaluation.bootstrap import Comparison, Estimate, compare_pair, estimate
-from evagan_plugin.evaluation.holm import holm
+from evagan_plugin.errors import UsageError
+from evagan_plugin.evaluation.bootstrap import MetricEstimate, PairedDifference, compare_pair, estimate, holm
 from evagan_plugin.evaluation.journal import Journal
-from evagan_plugin.evaluation.metrics.base import Family, Metric
+from evagan_plugin.evaluation.metrics.base import Family, Metric, Sums
 from evagan_plugin.evaluation.metrics.catalogue import families_for, select_metrics
+from evagan_plugin.evaluation.options import ScoringOptions
 from evagan_plugin.evaluation.processes import in_processes
-from evagan_plugin.evaluation.utterance import GROUND_TRUTH, UtteranceScore, score_item
+from evagan_plugin.evaluation.scores import GROUND_TRUTH, Scores, UtteranceScore, categories_of
+from evagan_plugin.evaluation.utterance import score_item
 from evagan_plugin.utils.device import checked_device
 from evagan_plugin.utils.progress import track
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores of several systems on one corpus."""
-
-    reference: str
-    systems: dict[str, str]
-    """Where each system's audio came from; the ground truth's is the reference."""
-    sample_rate: int
-    """Hz."""
-    metrics: tuple[Metric, ...]
-    utterances: list[UtteranceScore]
-    """Sorted by utterance id, systems in the order given; bad input included."""
-    unmatched: list[Unmatched]
-    _estimates: dict[tuple[str, str, str | None], Estimate] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
-
-    @property
-    def problems(self) -> list[UtteranceScore]:
-        """Pairs that could not be scored."""
-        return [score for score in self.utterances if score.problem]
-
-    def check_complete(self) -> None:
-        """Raise :class:`EvaganError` if an utterance of a system is missing, left over or bad input."""
-        lacking = [*self.problems, *self.unmatched]
-        if lacking:
-            first = lacking[0]
-            reason = first.reason if isinstance(first, Unmatched) else first.problem
-            raise EvaganError(
-                f"{len(lacking)} of {len(self.utterances) + len(self.unmatched)} pairs could not be scored, the first: "
-                f"{first.utt_id}, {first.system}: {reason}; all are listed above; --skip-broken accepts this"
-            )
-
-    @cached_property
-    def categories(self) -> list[str]:
-        """Categories of the utterances, sorted; empty without a manifest."""
-        return sorted({score.category for score in self.utterances if score.category is not None})
-
-    def estimate(self, system: str, metric: Metric, category: str | None = None) -> Estimate:
-        """Return the corpus figure of a system with its interval, of one category or of all; drawn once, then kept."""
-        key = (system, metric.name, category)
-        if key not in self._estimates:
-            found = self._sums(system, metric, category)
-            self._estimates[key] = estimate(metric, np.array(list(found.values()), dtype=np.float64))
-        return self._estimates[key]
-
-    @cached_property
-    def comparisons(self) -> list[Comparison]:
-        """Every pair of systems but the ground truth under every metric, p-values corrected for their number."""
-        names = [name for name in self.systems if name != GROUND_TRUTH]
-        found = [
-            self._compare(first, second, metric) for first, second in combinations(names, 2) for metric in self.metrics
-        ]
-        adjusted = holm([comparison.p_value for comparison in found])
-        return [replace(comparison, p_adjusted=p) for comparison, p in zip(found, adjusted, strict=True)]
-
-    def _sums(self, system: str, metric: Metric, category: str | None = None) -> dict[str, Sequence[float]]:
-        """Return the sums of a metric by utterance id, scored utterances only."""
-        return {
-            score.utt_id: score.sums[metric.name]
-            for score in self.utterances
-            if score.system == system and metric.name in score.sums and category in (None, score.category)
-        }
-
-    def _compare(self, first: str, second: str, metric: Metric) -> Comparison:
-        left, right = self._sums(first, metric), self._sums(second, metric)
-        common = sorted(left.keys() & right.keys())
-        sums = (np.array([side[key] for key in common], dtype=np.float64) for side in (left, right))
-        return compare_pair(metric, (first, second), *sums)
 
 
 def score_systems(
     reference: str | Path,
     systems: Mapping[str, str | Path],
-    metrics: str | Iterable[str] = "fast",
+    metrics: str | Iterable[str] = ScoringOptions.metrics,
     *,
-    periodicity: str | None = None,
-    nj: int = 1,
+    periodicity: str | None = ScoringOptions.periodicity,
+    nj: int = ScoringOptions.nj,
     out: str | Path | None = None,
-    manifest: str | Path | None = None,
-    ground_truth: bool = False,
-    device: str = "cpu",
+    manifest: str | Path | None = ScoringOptions.manifest,
+    ground_truth: bool = ScoringOptions.ground_truth,
+    device: str = ScoringOptions.device,
 ) -> Scores:
     """Score systems against a reference, utterance by utterance.
 
@@ -132,32 +62,103 @@ def score_systems(
 
     Single bad files do not end the run: they are listed in the result.
     """
-    if not systems:
-        raise UsageError("no system to score")
-    check_system_names(systems, taken=(GROUND_TRUTH,))
-    checked_device(device)
-    chosen = select_metrics(metrics, periodicity)
-    categories = read_categories(manifest) if manifest else None
-    items, unmatched = match(reference, systems, categories)
-    sample_rate = common_sample_rate(items)
-    work = _Work(tuple(metric.name for metric in chosen), ground_truth, device)
-    journal = Journal(Path(out), chosen) if out is not None else None
-    found: dict[str, list[UtteranceScore]] = {}
-    try:
-        with closing(_score_all(items, work, nj, journal)) as results:
-            for item, scores in results:
-                found[item.utt_id] = scores
-    except BaseException:
+    options = ScoringOptions(metrics, periodicity, manifest, ground_truth, nj, device)
+    return ScoringPlan.of(reference, systems, options).run(out)
+
+
+@dataclass(frozen=True)
+class ScoringPlan:
+    """Systems matched with a reference and checked; nothing is computed yet."""
+
+    reference: str
+    systems: dict[str, str]
+    """Where each system's audio lies."""
+    options: ScoringOptions
+    metrics: tuple[Metric, ...]
+    items: list[Item]
+    """What can be scored, sorted by utterance id."""
+    unmatched: list[Unmatched]
+    sample_rate: int
+    """Hz."""
+
+    @classmethod
+    def of(cls, reference: str | Path, systems: Mapping[str, str | Path], options: ScoringOptions) -> "ScoringPlan":
+        """Match and check; see :func:`score_systems` for what is refused."""
+        if not systems:
+            raise UsageError("no system to score")
+        check_system_names(systems, taken=(GROUND_TRUTH,))
+        checked_device(options.device)
+        metrics = select_metrics(options.metrics, options.periodicity)
+        items, unmatched = match(reference, systems, read_categories(options.manifest) if options.manifest else None)
+        names = {name: str(path) for name, path in systems.items()}
+        return cls(str(reference), names, options, metrics, items, unmatched, common_sample_rate(items))
+
+    def run(self, out: str | Path | None = None) -> Scores:
+        """Score every utterance, and go on from what is kept in ``out``."""
+        journal = Journal(Path(out), self.metrics) if out is not None else None
+        work = _Work(tuple(metric.name for metric in self.metrics), self.options.ground_truth, self.options.device)
+        found: dict[str, list[UtteranceScore]] = {}
+        try:
+            with closing(_score_all(self.items, work, self.options.nj, journal)) as results:
+                for item, scores in results:
+                    found[item.utt_id] = scores
+        except BaseException:
+            if journal:
+                journal.close()
+            raise
+        utterances = [score for item in self.items for score in found[item.utt_id]]
         if journal:
-            journal.close()
-        raise
-    utterances = [score for item in items for score in found[item.utt_id]]
-    if journal:
-        journal.close(utterances)
-    names = {name: str(path) for name, path in systems.items()}
-    if ground_truth:
-        names[GROUND_TRUTH] = str(reference)
-    return Scores(str(reference), names, sample_rate, chosen, utterances, unmatched)
+            journal.close(utterances)
+        systems = self.systems | ({GROUND_TRUTH: self.reference} if self.options.ground_truth else {})
+        return Scores(
+            reference=self.reference,
+            systems=systems,
+            sample_rate=self.sample_rate,
+            metrics=self.metrics,
+            utterances=utterances,
+            unmatched=self.unmatched,
+            estimates=_estimates(utterances, systems, self.metrics),
+            comparisons=_differences(utterances, self.systems, self.metrics),
+        )
+
+
+def _estimates(
+    utterances: list[UtteranceScore], systems: Iterable[str], metrics: Sequence[Metric]
+) -> dict[tuple[str, str | None, str], MetricEstimate]:
+    """Return corpus figures with their intervals by system, category (None for all) and metric."""
+    found = {}
+    for system in systems:
+        for category in (None, *categories_of(utterances)):
+            for metric in metrics:
+                sums = _sums(utterances, system, metric, category).values()
+                found[system, category, metric.name] = estimate(metric, np.array(list(sums), dtype=np.float64))
+    return found
+
+
+def _differences(
+    utterances: list[UtteranceScore], systems: Iterable[str], metrics: Sequence[Metric]
+) -> list[PairedDifference]:
+    """Return what every pair of systems differs by under every metric, p-values corrected for their number."""
+    found = []
+    for pair in combinations(systems, 2):
+        for metric in metrics:
+            first, second = (_sums(utterances, system, metric) for system in pair)
+            common = sorted(first.keys() & second.keys())
+            sums = (np.array([side[key] for key in common], dtype=np.float64) for side in (first, second))
+            found.append(compare_pair(metric, pair, *sums))
+    adjusted = holm([difference.p_value for difference in found])
+    return [replace(difference, p_adjusted=p) for difference, p in zip(found, adjusted, strict=True)]
+
+
+def _sums(
+    utterances: list[UtteranceScore], system: str, metric: Metric, category: str | None = None
+) -> dict[str, Sums]:
+    """Return the sums of a metric by utterance id, scored utterances only."""
+    return {
+        score.utt_id: score.sums[metric.name]
+        for score in utterances
+        if score.system == system and metric.name in score.sums and category in (None, score.category)
+    }
 
 
 @dataclass(frozen=True)
@@ -208,6 +209,7 @@ def _score(item: Item, work: _Work) -> list[UtteranceScore]:
         replace(
             score,
             sums={name: score.sums[name] for name in work.metrics if name in score.sums},
+            values={name: score.values[name] for name in work.metrics if name in score.values},
             not_scored={name: score.not_scored[name] for name in work.metrics if name in score.not_scored},
         )
         for score in score_item(item, _prepared(work.metrics, work.device), work.ground_truth)

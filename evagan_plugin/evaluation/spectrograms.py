@@ -10,10 +10,9 @@ import numpy as np
 import torch
 
 from evagan_plugin.audio.io import downmix, load_audio
-from evagan_plugin.audio.mel import MelSpectrogram
+from evagan_plugin.audio.mel import MelSpectrogram, metric_mel
 from evagan_plugin.data.systems import REFERENCE, check_system_names, common_sample_rate, match
 from evagan_plugin.errors import UsageError, nearest
-from evagan_plugin.evaluation.metrics.mel import metric_mel
 from evagan_plugin.utils.figures import caption, new_figure, save_figure
 
 if TYPE_CHECKING:

@@ -2,44 +2,24 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evagan_plugin.audio.io import downmix, load_audio, save_audio
+from evagan_plugin.audio.mel import metric_mel
 from evagan_plugin.data.systems import Item
 from evagan_plugin.errors import EvaganError
-from evagan_plugin.evaluation.alignment import Alignment, align
+from evagan_plugin.evaluation.alignment import align
 from evagan_plugin.evaluation.metrics.base import Family, NotScored, Sums
-from evagan_plugin.evaluation.metrics.mel import metric_mel
+from evagan_plugin.evaluation.scores import GROUND_TRUTH, UtteranceScore
 
-GROUND_TRUTH = "ground truth (16 bit)"
-"""Name of the system that is the reference itself, copied through a 16-bit WAV."""
 SPEECH = "speech"
 """Category to which speech metrics apply, in any case; utterances without a category count as speech."""
 FULL_SCALE = 32767 / 32768
 CLIPPED_SAMPLES = 3
 """So many samples at or beyond full scale count as clipping."""
-
-
-@dataclass(frozen=True)
-class UtteranceScore:
-    """What one system reached on one utterance."""
-
-    utt_id: str
-    system: str
-    category: str | None = None
-    sums: dict[str, Sums] = field(default_factory=dict)
-    """By metric; see :mod:`evagan_plugin.evaluation.metrics.base`."""
-    not_scored: dict[str, str] = field(default_factory=dict)
-    """Reason by metric."""
-    notes: list[str] = field(default_factory=list)
-    """What a reader should know of a pair that was scored."""
-    problem: str | None = None
-    """Why the pair as a whole is bad input; then there are no sums."""
-    alignment: Alignment | None = None
 
 
 def score_item(item: Item, families: Sequence[Family], ground_truth: bool = False) -> list[UtteranceScore]:
@@ -54,11 +34,11 @@ def score_item(item: Item, families: Sequence[Family], ground_truth: bool = Fals
             raise EvaganError(f"{item.reference}: silent: there is nothing to compare with")
     except EvaganError as error:
         return [UtteranceScore(item.utt_id, name, item.category, problem=f"reference: {error}") for name in systems]
-    judge = _Judge(item, families, wav, sample_rate)
-    return [judge.score(name) for name in systems]
+    known = _AnalysedReference(item, families, wav, sample_rate)
+    return [known.score(name) for name in systems]
 
 
-class _Judge:
+class _AnalysedReference:
     """A reference and what the families know of it, kept for all systems."""
 
     def __init__(self, item: Item, families: Sequence[Family], wav: np.ndarray, sample_rate: int):
@@ -86,13 +66,16 @@ class _Judge:
         if note := alignment.note(self.sample_rate):
             notes.append(note)
         sums: dict[str, Sums] = {}
+        values: dict[str, float] = {}
         not_scored: dict[str, str] = {}
         for family in self.families:
             try:
-                sums.update(self._compare(family, reference, hypothesis))
+                found = self._compare(family, reference, hypothesis)
+                sums.update(found)
+                values.update({metric.name: metric.value(found[metric.name]) for metric in family.metrics})
             except NotScored as reason:
                 not_scored.update({metric.name: str(reason) for metric in family.metrics})
-        return UtteranceScore(*who, sums, not_scored, notes, alignment=alignment)
+        return UtteranceScore(*who, sums, not_scored, notes, alignment=alignment, values=values)
 
     def _compare(self, family: Family, reference: np.ndarray, hypothesis: np.ndarray) -> Mapping[str, Sums]:
         category = self.item.category

@@ -1,1 +1,1 @@
-"""Files written whole, progress, devices, figures: what any layer may use."""
+"""Files written whole, progress, devices, figures, tables, what all pages share: what any layer may use."""

@@ -1,4 +1,7 @@
-"""Where to compute: a device that a user names is looked for before anything long begins."""
+"""Where to compute, and what it takes: a device that a user names is looked for before anything long begins."""
+
+import resource
+import sys
 
 import torch
 
@@ -6,6 +9,8 @@ from evagan_plugin.errors import UsageError
 
 DEVICE_NOTE = "device.txt"
 """File of a training's directory that says, in words, what it ran on."""
+PEAK_RSS = "peak_rss_GB"
+"""What :func:`peak_rss` is called in training logs (2**30 bytes), beside ESPnet's ``gpu_max_cached_mem_GB``."""
 
 
 def checked_device(device: str | torch.device) -> torch.device:
@@ -28,3 +33,9 @@ def describe_device(device: str) -> str:
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"the CPU, {threads} thread{'s' * (threads != 1)}"
+
+
+def peak_rss() -> int:
+    """Return the most memory (bytes) that this process has had resident so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

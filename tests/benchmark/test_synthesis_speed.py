@@ -5,10 +5,11 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from evagan_plugin.benchmark.speed import audio_seconds, espnet_hifigan, frames_of, measure, speed
+from evagan_plugin.benchmark.speed import espnet_hifigan, speed
 from evagan_plugin.config import load_preset
 from evagan_plugin.errors import UsageError
-from evagan_plugin.evaluation.cost import gflops_per_second, inspect_generator
+from evagan_plugin.evaluation.cost import inspect_generator
+from evagan_plugin.evaluation.speed import audio_seconds, frames_of, gflops_per_second, measure
 
 pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
 

@@ -1,6 +1,7 @@
 """Models as directories of the Hugging Face Hub, without a network."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from huggingface_hub import ModelCard, constants
 from evagan_plugin.checkpoint.hub import UNSTATED, ModelFacts
 from evagan_plugin.config import build_config
 from evagan_plugin.errors import EvaganError, UsageError
+from evagan_plugin.evaluation.bootstrap import MetricEstimate
+from evagan_plugin.evaluation.metrics.base import MetricInfo
+from evagan_plugin.evaluation.scores import Scores
 from evagan_plugin.inference.vocoder import EVAGANVocoder
 from evagan_plugin.model.generator import EVAGANGenerator
 
@@ -112,9 +116,13 @@ def test_a_directory_without_a_checkpoint_is_told(tmp_path: Path):
 
 def test_pack_writes_a_card_with_the_scores(vocoder: EVAGANVocoder, tmp_path: Path, evagan: Callable):
     vocoder.save(tmp_path / "checkpoint")
-    estimate = {"value": 3.91237, "low": 3.8, "high": 4.0, "utterances": 9}
-    systems = {"eva_gan": {"path": "x", "metrics": {"pesq_wb": estimate}}, "other": {"path": "y", "metrics": {}}}
-    (tmp_path / "scores.json").write_text(json.dumps({"systems": systems}))
+    pesq = MetricInfo("pesq_wb", "PESQ-wb", "MOS-LQO", "higher", "mean of utterances", "pesq")
+    estimates = {
+        ("eva_gan", None, "pesq_wb"): MetricEstimate(3.91237, 3.8, 4.0, 9),
+        ("other", None, "pesq_wb"): MetricEstimate(math.nan, math.nan, math.nan, 0),
+    }
+    scores = Scores("ref", {"eva_gan": "x", "other": "y"}, 22050, (pesq,), [], [], estimates, [])
+    (tmp_path / "scores.json").write_text(json.dumps(scores.as_dict()))
     options = ["--scores", tmp_path / "scores.json", "--test-data", "nine items"]
     assert evagan("pack", tmp_path / "checkpoint", tmp_path / "out", *options)[0] == 2
     options += ["--system", "eva_gan", "--license", "mit", "--data", "LJSpeech-1.1"]

@@ -1,9 +1,10 @@
 """Generated signals whose scores are known, and small corpora of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 SAMPLE_RATE = 22050
@@ -32,3 +33,15 @@ def write_corpus(folder: Path, waves: Mapping[str, np.ndarray], sample_rate: int
     for utt_id, wav in waves.items():
         soundfile.write(folder / f"{utt_id}.wav", wav, sample_rate, subtype="FLOAT")
     return folder
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
+    """Return a maker of a reference of voices and of the same with noise."""
+
+    def make(count: int = 3, decibels: float = 20.0) -> tuple[Path, Path]:
+        voices = {f"utt{index}": make_voice(0.6, 120 + 20 * (index % 10), seed=index) for index in range(count)}
+        noisy = {key: with_noise(wav, decibels, seed=index) for index, (key, wav) in enumerate(voices.items())}
+        return write_corpus(tmp_path / "ref", voices), write_corpus(tmp_path / "noisy", noisy)
+
+    return make

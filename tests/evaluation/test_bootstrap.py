@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evagan_plugin.evaluation.bootstrap import compare_pair, estimate
+from evagan_plugin.evaluation.bootstrap import compare_pair, estimate, holm
 from evagan_plugin.evaluation.metrics.base import Metric, f1, ratio, root_mean_square
 
 
@@ -73,3 +73,14 @@ def test_p_values_of_equal_systems_are_uniform():
         values.append(compare_pair(metric(ratio), ("a", "b"), *sums).p_value)
     assert 0.01 <= np.mean(np.array(values) < 0.05) <= 0.10
     assert np.mean(values) == pytest.approx(0.5, abs=0.07)
+
+
+def test_holm_on_a_worked_example():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_holm_does_not_count_what_is_not_defined():
+    corrected = holm([0.5, float("nan"), 0.01])
+    assert corrected[0] == 0.5 and np.isnan(corrected[1]) and corrected[2] == 0.02

@@ -10,9 +10,10 @@ from metric_signals import SAMPLE_RATE, make_voice, with_noise, write_corpus
 
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.evaluation import journal, scoring
-from evagan_plugin.evaluation.report.scores import render_markdown, write_scores
+from evagan_plugin.evaluation.report.markdown import scores_markdown
+from evagan_plugin.evaluation.report.write import write_scores
+from evagan_plugin.evaluation.scores import GROUND_TRUTH
 from evagan_plugin.evaluation.scoring import score_systems
-from evagan_plugin.evaluation.utterance import GROUND_TRUTH
 
 SPECTRAL = "m_stft,log_mel_l1"
 
@@ -92,7 +93,7 @@ def test_bad_input_is_listed_and_the_rest_is_scored(tmp_path):
     assert "NaN" in problems["nan"]
     assert "truncated" in problems["truncated"]
     assert "silent" in problems["mute_ref"]
-    report = render_markdown(scores)
+    report = scores_markdown(scores)
     remarks = report[report.index("### Remarks") :].splitlines()
     for utt_id in (*problems, "missing", "extra"):
         assert any("hyp: not scored: " in line and line.endswith(f": {utt_id}") for line in remarks), utt_id
@@ -114,7 +115,7 @@ def test_silent_clipped_stereo_and_late_audio_is_noted(tmp_path):
     assert notes["late"] == "late by 220 samples (10.0 ms)"
     assert notes["wide"] == "2 channels, mean taken"
     assert set(values(scores, "hyp", "pesq_wb")) == {"loud", "late", "wide"}
-    assert "hyp: PESQ-wb not scored: silent: mute" in render_markdown(scores)
+    assert "hyp: PESQ-wb not scored: silent: mute" in scores_markdown(scores)
     assert values(scores, "hyp", "log_mel_l1")["wide"] == pytest.approx(0.0, abs=1e-5)
 
 
@@ -122,7 +123,7 @@ def test_a_note_on_many_utterances_is_one_line(tmp_path):
     voices = {f"utt{index}": make_voice(0.3, seed=index) for index in range(7)}
     reference = write_corpus(tmp_path / "ref", voices)
     system = write_corpus(tmp_path / "hyp", {key: -wav for key, wav in voices.items()})
-    report = render_markdown(score_systems(reference, {"hyp": system}, "log_mel_l1"))
+    report = scores_markdown(score_systems(reference, {"hyp": system}, "log_mel_l1"))
     assert "- hyp: polarity inverted: utt0, utt1, utt2, utt3, utt4 and 2 more\n" in report
 
 
@@ -137,7 +138,7 @@ def test_speech_metrics_are_for_speech_only(corpus, tmp_path):
     log_mel = scores.metrics[1]
     drums = scores.estimate("noisy", log_mel, "drums")
     assert (drums.utterances, drums.value) == (1, values(scores, "noisy", "log_mel_l1")["utt1"])
-    report = render_markdown(scores)
+    report = scores_markdown(scores)
     assert "### Category drums" in report
     assert "(n=2)" in report
     assert "noisy: PESQ-wb not scored: not defined for category 'drums': utt1" in report
@@ -207,7 +208,7 @@ def test_systems_are_compared_in_pairs(corpus, tmp_path):
         assert entry.difference < 0
         assert entry.high < 0
         assert entry.p_value <= entry.p_adjusted < 0.05
-    assert "### Paired comparison" in render_markdown(scores)
+    assert "### Paired comparison" in scores_markdown(scores)
 
 
 @pytest.mark.parametrize(

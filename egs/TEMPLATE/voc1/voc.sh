@@ -227,11 +227,8 @@ stage_5() {
             sed -e $'1iutt_id\tcategory' -e $'s/ /\t/' "${dumpdir}/${set}/utt2kind" >"${out}/manifest.tsv"
             options+=(--manifest "${out}/manifest.tsv")
         fi
-        "${score_cmd[@]}" "${out}/log/score.log" \
-            evagan score "${dumpdir}/${set}" "${systems[@]}" "${options[@]}" --results "${out}/RESULTS.md"
-        # The page goes on from these scores: nothing is scored twice.
         "${score_cmd[@]}" --gpu "$((ngpu > 0))" "${out}/log/compare.log" \
-            evagan compare "${dumpdir}/${set}" "${systems[@]}" "${options[@]}" \
+            evagan compare "${dumpdir}/${set}" "${systems[@]}" "${options[@]}" --results "${out}/RESULTS.md" \
             "${models[@]}" ${protocol:+--protocol "${protocol}"} --device "${device}"
         cat "${out}/RESULTS.md" >>"${exp}/RESULTS.md.part"
         cat "${out}/scores.md"

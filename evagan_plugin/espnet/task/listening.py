@@ -16,7 +16,7 @@ from evagan_plugin.errors import EvaganError, UsageError, require
 from evagan_plugin.espnet.task.data import SegmentDataset
 from evagan_plugin.espnet.task.model import ESPnetVocoderModel
 from evagan_plugin.evaluation.metrics.base import NotScored
-from evagan_plugin.evaluation.metrics.mel import LogMel, log_mel_l1
+from evagan_plugin.evaluation.metrics.log_mel import LogMel, log_mel_l1
 
 DATABASE_VARIABLE = "EVAGAN_LISTEN_DATABASE"
 """As for ``evagan listen``: URL of the vote store, where it is not in the test folder."""

@@ -15,9 +15,8 @@ from espnet2.train.reporter import Reporter, SubReporter, to_reported_value
 from torch.utils.data import DataLoader
 
 from evagan_plugin.espnet.task.listening import ListeningLoop
-from evagan_plugin.evaluation.cost import PEAK_RSS, peak_rss
 from evagan_plugin.evaluation.spectrograms import mel_figure
-from evagan_plugin.utils.device import DEVICE_NOTE, describe_device
+from evagan_plugin.utils.device import DEVICE_NOTE, PEAK_RSS, describe_device, peak_rss
 from evagan_plugin.utils.files import atomic_path, write_text
 
 

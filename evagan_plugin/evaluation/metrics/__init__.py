@@ -1,1 +1,1 @@
-"""One file a family of objective metrics; ``catalogue`` names them all."""
+"""Objective metrics, one file per family; ``catalogue`` names them all."""

@@ -51,8 +51,8 @@ def f1(sums: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Metric:
-    """One column of a score table."""
+class MetricInfo:
+    """What tables say of a metric: one column of them."""
 
     name: str
     """Key in JSON, CSV and on the command line."""
@@ -63,6 +63,12 @@ class Metric:
     pooling: Literal["mean of utterances", "all frames"]
     definition: str
     """One line: what is computed, with which library."""
+
+
+@dataclass(frozen=True)
+class Metric(MetricInfo):
+    """A metric that a family measures."""
+
     pool: Callable[[np.ndarray], np.ndarray] = ratio
     """Sums ``(..., k)`` to figures ``(...)``."""
     speech_only: bool = False

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from evagan_plugin.errors import UsageError, nearest
 from evagan_plugin.evaluation.metrics.base import Family, Metric
 from evagan_plugin.evaluation.metrics.cepstrum import GeneralisedCepstrum, WorldCepstrum
-from evagan_plugin.evaluation.metrics.mel import LogMel
+from evagan_plugin.evaluation.metrics.log_mel import LogMel
 from evagan_plugin.evaluation.metrics.naturalness import DistillMOS
 from evagan_plugin.evaluation.metrics.periodicity import Periodicity
 from evagan_plugin.evaluation.metrics.pesq import PESQ

@@ -1,15 +1,11 @@
-"""The one table of a comparison: scores and costs of every system, and its LaTeX form."""
+"""Tables in LaTeX."""
 
-import math
 import re
-from dataclasses import replace
 
-from evagan_plugin.evaluation.models import Cost, Costs
-from evagan_plugin.evaluation.report.tables import Cell, Column, Table, systems_table
-from evagan_plugin.evaluation.scoring import Scores
-from evagan_plugin.evaluation.utterance import GROUND_TRUTH
+from evagan_plugin.evaluation.report.compare import Comparison
+from evagan_plugin.evaluation.report.remarks import headline
+from evagan_plugin.evaluation.report.tables import Cell, Table
 
-COST_COLUMNS = (Column("parameters (M)"), Column("GFLOPs/s of audio"), Column("real-time factor", "lower"))
 LATEX_ARROW = {"lower": r" $\downarrow$", "higher": r" $\uparrow$"}
 LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -22,33 +18,12 @@ LATEX_SPECIAL = {
 }
 
 
-def comparison_of_systems(scores: Scores, costs: Costs | None) -> Table:
-    """Return scores of all systems with what their models cost; what is best of a column is marked.
-
-    Cells of a system without a model are empty; without any model there are no such columns.
-    """
-    table = systems_table(scores)
-    if costs:
-        filled = [_cost_cells(costs.by_system.get(row[0].text)) for row in table.rows]
-        columns = (*table.columns[:1], *COST_COLUMNS, *table.columns[1:])
-        rows = ((*row[:1], *cells, *row[1:]) for row, cells in zip(table.rows, filled, strict=True))
-        table = Table(columns, tuple(rows))
-    return mark_best(table)
-
-
-def mark_best(table: Table) -> Table:
-    """Return the table with the best cells of each column marked, equal ones all; the ground truth does not compete."""
-    rows = [list(row) for row in table.rows]
-    for place, column in enumerate(table.columns):
-        cells = [row[place] for row in rows if row[0].text != GROUND_TRUTH and not math.isnan(row[place].value)]
-        if column.better is None or len(cells) < 2:
-            continue
-        best = (min if column.better == "lower" else max)(cells, key=lambda cell: cell.value)
-        for row in rows:
-            # What is printed decides: nobody can see a difference beyond it.
-            if row[place] in cells and row[place].text == best.text:
-                row[place] = replace(row[place], best=True)
-    return Table(table.columns, tuple(map(tuple, rows)))
+def latex_comparison(comparison: Comparison) -> str:
+    """Return the table of systems, then the published figures, as LaTeX."""
+    parts = [r"% Needs \usepackage{booktabs}. " + headline(comparison.scores), latex(comparison.table)]
+    if comparison.protocol:
+        parts.append(latex(comparison.protocol.table(), comparison.protocol.title))
+    return "\n".join([*parts, *(f"% {note}" for note in comparison.notes)]).rstrip() + "\n"
 
 
 def latex(table: Table, title: str = "") -> str:
@@ -74,18 +49,8 @@ def escape_latex(text: str) -> str:
 
 def _latex_cell(cell: Cell) -> str:
     text = escape_latex(cell.text)
-    if text.startswith(("[", "*")):  # behind the line break before it, LaTeX would read an option
+    if text.startswith(("[", "*")):  # after the line break of the last row LaTeX would read an option
         text = f"{{{text[0]}}}{text[1:]}"
     if cell.best:
         text = rf"\textbf{{{text}}}"
     return rf"{text} {{\scriptsize {escape_latex(cell.detail)}}}" if cell.detail else text
-
-
-def _cost_cells(cost: Cost | None) -> tuple[Cell, ...]:
-    if cost is None:
-        return (Cell(), Cell(), Cell())
-    return (
-        Cell(f"{cost.parameters / 1e6:.2f}"),
-        Cell(f"{cost.gflops_per_second:.3g}"),
-        Cell(f"{cost.real_time_factor:.3g}", value=cost.real_time_factor),
-    )

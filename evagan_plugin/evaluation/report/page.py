@@ -4,29 +4,27 @@ import base64
 import tempfile
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from evagan_plugin.audio.io import save_audio
 from evagan_plugin.data.systems import REFERENCE
 from evagan_plugin.errors import require
+from evagan_plugin.evaluation.report.compare import Comparison
 from evagan_plugin.evaluation.report.pictures import category_charts, spectrograms
-from evagan_plugin.evaluation.report.scores import COMPARISON_NOTE, comparable, headline, remarks
-from evagan_plugin.evaluation.report.tables import comparison_table, number, systems_table
-from evagan_plugin.evaluation.report.worst import LONGEST_SECONDS, Utterance, worst_utterances
-from evagan_plugin.evaluation.utterance import GROUND_TRUTH
+from evagan_plugin.evaluation.report.remarks import DIFFERENCES_NOTE, comparable, headline, remarks
+from evagan_plugin.evaluation.report.tables import differences_table, number, systems_table
+from evagan_plugin.evaluation.report.worst import LONGEST_SECONDS, WorstUtterance, worst_utterances
+from evagan_plugin.evaluation.scores import GROUND_TRUTH
 from evagan_plugin.utils.progress import track
 
-if TYPE_CHECKING:
-    from evagan_plugin.evaluation.report.compare import Comparison
-
 PAGES = files("evagan_plugin.evaluation.report") / "pages"
-LISTENING_PAGES = files("evagan_plugin.listening.web") / "pages"
-"""Player and colours are those of the listening tests."""
+SHARED_PAGES = files("evagan_plugin.utils") / "pages"
+"""Player and colours, which listening tests have too."""
 
 
-def render_page(comparison: "Comparison") -> str:
+def render_page(comparison: Comparison) -> str:
     """Return the whole page; the audio of the worst utterances is read, cut and embedded as FLAC (16 bit).
 
     Raises:
@@ -45,12 +43,12 @@ def render_page(comparison: "Comparison") -> str:
         comparison=comparison,
         scores=scores,
         ranking=ranking,
-        style=_source(LISTENING_PAGES / "style.css", PAGES / "report.css"),
-        script=_source(LISTENING_PAGES / "player.js", PAGES / "report.js"),
+        style=_source(SHARED_PAGES / "base.css", PAGES / "report.css"),
+        script=_source(SHARED_PAGES / "player.js", PAGES / "report.js"),
         charts=list(category_charts(scores)) if scores.categories else [],
         category_tables={category: systems_table(scores, category) for category in scores.categories},
-        differences=comparison_table(scores) if comparable(scores) else None,
-        comparison_note=COMPARISON_NOTE,
+        differences=differences_table(scores) if comparable(scores) else None,
+        differences_note=DIFFERENCES_NOTE,
         remarks=remarks(scores),
         sounds=[REFERENCE, *systems],
         utterances=[_card(utterance, scores.sample_rate) for utterance in track(worst, "report")],
@@ -58,7 +56,7 @@ def render_page(comparison: "Comparison") -> str:
     )
 
 
-def _card(utterance: Utterance, sample_rate: int) -> dict[str, Any]:
+def _card(utterance: WorstUtterance, sample_rate: int) -> dict[str, Any]:
     """Return what the page shows of an utterance."""
     return {
         "utterance": utterance,

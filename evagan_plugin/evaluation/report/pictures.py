@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evagan_plugin.data.systems import REFERENCE
-from evagan_plugin.evaluation.metrics.base import Metric
+from evagan_plugin.evaluation.metrics.base import MetricInfo
 from evagan_plugin.evaluation.report.tables import ARROW, number
-from evagan_plugin.evaluation.report.worst import Utterance
-from evagan_plugin.evaluation.scoring import Scores
+from evagan_plugin.evaluation.report.worst import WorstUtterance
+from evagan_plugin.evaluation.scores import GROUND_TRUTH, Scores
 from evagan_plugin.evaluation.spectrograms import (
     DIFFERENCE_COLOURS,
     LEVEL_COLOURS,
@@ -21,7 +21,6 @@ from evagan_plugin.evaluation.spectrograms import (
     difference_figure,
     loudest_level,
 )
-from evagan_plugin.evaluation.utterance import GROUND_TRUTH
 from evagan_plugin.utils.figures import caption, new_figure
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def category_charts(scores: Scores) -> Iterator[Picture]:
             yield _chart(metric, scores.categories, found)
 
 
-def spectrograms(utterance: Utterance, sample_rate: int) -> dict[str, Picture]:
+def spectrograms(utterance: WorstUtterance, sample_rate: int) -> dict[str, Picture]:
     """Return a picture by system: reference, system and difference, all systems on one scale."""
     loudest = loudest_level(utterance.waves.values(), sample_rate)
     reference = utterance.waves[REFERENCE]
@@ -67,7 +66,7 @@ def spectrograms(utterance: Utterance, sample_rate: int) -> dict[str, Picture]:
     return pictures
 
 
-def _chart(metric: Metric, categories: list[str], found: dict[str, list]) -> Picture:
+def _chart(metric: MetricInfo, categories: list[str], found: dict[str, list]) -> Picture:
     figure = new_figure(1.8 + 1.3 * len(categories), 3.4)
     panel = figure.subplots()
     step = 0.7 / len(found)

@@ -9,7 +9,7 @@ from evagan_plugin.evaluation.report.tables import Cell, Column, Table
 
 
 @dataclass(frozen=True)
-class Protocol:
+class PublishedProtocol:
     """A corpus at a rate on which papers have published scores."""
 
     corpus: str
@@ -41,7 +41,7 @@ class Protocol:
 
 
 PROTOCOLS = {
-    "libritts": Protocol(
+    "libritts": PublishedProtocol(
         corpus="LibriTTS",
         sample_rate=24000,
         metrics=("pesq_wb", "m_stft", "periodicity_rmse", "vuv_f1"),
@@ -60,7 +60,7 @@ PROTOCOLS = {
 (2408.08019)."""
 
 
-def find_protocol(name: str, sample_rate: int) -> Protocol:
+def find_protocol(name: str, sample_rate: int) -> PublishedProtocol:
     """Return a protocol whose rate is that of the audio.
 
     Raises:

@@ -1,12 +1,13 @@
-"""Tables of scores as data, for every form that they are printed in."""
+"""Tables of scores and costs as data, for every form that they are printed in."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from evagan_plugin.evaluation.bootstrap import Estimate
-from evagan_plugin.evaluation.scoring import Scores
+from evagan_plugin.evaluation.bootstrap import MetricEstimate
+from evagan_plugin.evaluation.models import Cost, Costs
+from evagan_plugin.evaluation.scores import GROUND_TRUTH, Scores
 
 ARROW = {"lower": "↓", "higher": "↑"}
 
@@ -30,7 +31,7 @@ class Cell:
 
     text: str = ""
     detail: str = ""
-    """What stands behind it in smaller type: interval, number of utterances."""
+    """What follows it in smaller type: interval, number of utterances."""
     value: float = math.nan
     """What is compared where the best of a column is marked."""
     best: bool = False
@@ -43,14 +44,8 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
-    def markdown(self) -> str:
-        """Return it as Markdown, what is best in bold."""
-        lines = [
-            [column.head for column in self.columns],
-            ["---"] * len(self.columns),
-            *([_markdown_cell(cell) for cell in row] for row in self.rows),
-        ]
-        return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+COST_COLUMNS = (Column("parameters (M)"), Column("GFLOPs/s of audio"), Column("real-time factor", "lower"))
 
 
 def systems_table(scores: Scores, category: str | None = None) -> Table:
@@ -63,16 +58,45 @@ def systems_table(scores: Scores, category: str | None = None) -> Table:
     return Table((Column("system"), Column("utterances"), *_metric_columns(scores)), tuple(rows))
 
 
-def comparison_table(scores: Scores) -> Table:
+def systems_and_costs_table(scores: Scores, costs: Costs | None) -> Table:
+    """Return scores of all systems with what their models cost; what is best of a column is marked.
+
+    Cells of a system without a model are empty; without any model there are no such columns.
+    """
+    table = systems_table(scores)
+    if costs:
+        filled = [_cost_cells(costs.by_system.get(row[0].text)) for row in table.rows]
+        columns = (*table.columns[:1], *COST_COLUMNS, *table.columns[1:])
+        rows = ((*row[:1], *cells, *row[1:]) for row, cells in zip(table.rows, filled, strict=True))
+        table = Table(columns, tuple(rows))
+    return mark_best(table)
+
+
+def mark_best(table: Table) -> Table:
+    """Return the table with the best cells of each column marked, equal ones all; the ground truth does not compete."""
+    rows = [list(row) for row in table.rows]
+    for place, column in enumerate(table.columns):
+        cells = [row[place] for row in rows if row[0].text != GROUND_TRUTH and not math.isnan(row[place].value)]
+        if column.better is None or len(cells) < 2:
+            continue
+        best = (min if column.better == "lower" else max)(cells, key=lambda cell: cell.value)
+        for row in rows:
+            # What is printed decides: nobody can see a difference beyond it.
+            if row[place] in cells and row[place].text == best.text:
+                row[place] = replace(row[place], best=True)
+    return Table(table.columns, tuple(map(tuple, rows)))
+
+
+def differences_table(scores: Scores) -> Table:
     """Return the differences of every pair of systems with their adjusted p-values."""
-    pairs: dict[str, list[Cell]] = {}
-    for comparison in scores.comparisons:
-        name = f"{comparison.first} - {comparison.second}"
-        row = pairs.setdefault(name, [Cell(name), Cell(str(comparison.utterances))])
-        detail = f"(p {number(comparison.p_adjusted)})"
-        row.append(Cell(number(comparison.difference), detail) if comparison.utterances else Cell("not scored"))
+    rows: dict[str, list[Cell]] = {}
+    for pair in scores.comparisons:
+        name = f"{pair.first} - {pair.second}"
+        row = rows.setdefault(name, [Cell(name), Cell(str(pair.utterances))])
+        detail = f"(p {number(pair.p_adjusted)})"
+        row.append(Cell(number(pair.difference), detail) if pair.utterances else Cell("not scored"))
     head = (Column("systems"), Column("utterances"), *_metric_columns(scores))
-    return Table(head, tuple(map(tuple, pairs.values())))
+    return Table(head, tuple(map(tuple, rows.values())))
 
 
 def utterance_table(scores: Scores) -> Table:
@@ -82,7 +106,7 @@ def utterance_table(scores: Scores) -> Table:
             Cell(score.utt_id),
             Cell(score.system),
             *(
-                Cell(number(metric.value(score.sums[metric.name])) if metric.name in score.sums else "not scored")
+                Cell(number(score.values[metric.name]) if metric.name in score.values else "not scored")
                 for metric in scores.metrics
             ),
         )
@@ -103,7 +127,7 @@ def _metric_columns(scores: Scores) -> Sequence[Column]:
     return [Column(metric.label, metric.better) for metric in scores.metrics]
 
 
-def _estimate_cell(estimate: Estimate, utterances: int) -> Cell:
+def _estimate_cell(estimate: MetricEstimate, utterances: int) -> Cell:
     if estimate.utterances == 0:
         return Cell("not scored")
     interval = ""
@@ -113,6 +137,11 @@ def _estimate_cell(estimate: Estimate, utterances: int) -> Cell:
     return Cell(number(estimate.value), " ".join(filter(None, [interval, fewer])), estimate.value)
 
 
-def _markdown_cell(cell: Cell) -> str:
-    text = f"**{cell.text}**" if cell.best else cell.text
-    return f"{text} {cell.detail}".strip()
+def _cost_cells(cost: Cost | None) -> tuple[Cell, ...]:
+    if cost is None:
+        return (Cell(), Cell(), Cell())
+    return (
+        Cell(f"{cost.parameters / 1e6:.2f}"),
+        Cell(f"{cost.gflops_per_second:.3g}"),
+        Cell(f"{cost.real_time_factor:.3g}", value=cost.real_time_factor),
+    )

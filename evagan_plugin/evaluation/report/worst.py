@@ -10,8 +10,8 @@ import numpy as np
 from evagan_plugin.audio.io import downmix, load_audio
 from evagan_plugin.data.systems import REFERENCE, Item
 from evagan_plugin.errors import UsageError, nearest
-from evagan_plugin.evaluation.metrics.base import Metric
-from evagan_plugin.evaluation.scoring import Scores
+from evagan_plugin.evaluation.metrics.base import MetricInfo
+from evagan_plugin.evaluation.scores import Scores
 
 COUNT = 10
 """Utterances that a report shows and plays."""
@@ -24,12 +24,12 @@ DEFAULT_METRIC = "m_stft"
 class Ranking:
     """By what utterances are called bad."""
 
-    metric: Metric
+    metric: MetricInfo
     system: str
 
 
 @dataclass(frozen=True)
-class Utterance:
+class WorstUtterance:
     """One of the worst utterances."""
 
     utt_id: str
@@ -43,7 +43,7 @@ class Utterance:
 
 
 def choose_ranking(
-    metrics: Sequence[Metric], systems: Iterable[str], by: str | None = None, of: str | None = None
+    metrics: Sequence[MetricInfo], systems: Iterable[str], by: str | None = None, of: str | None = None
 ) -> Ranking:
     """Return what ranks the utterances: by default M-STFT, or else the first metric, of the first system.
 
@@ -61,13 +61,12 @@ def choose_ranking(
     return Ranking(measured[by], of)
 
 
-def worst_utterances(scores: Scores, items: Sequence[Item], ranking: Ranking) -> list[Utterance]:
+def worst_utterances(scores: Scores, items: Sequence[Item], ranking: Ranking) -> list[WorstUtterance]:
     """Return the worst utterances, the worst first, with the audio of all systems that have been scored on them."""
     found: dict[str, dict[str, float]] = {}
     for score in scores.utterances:
-        if ranking.metric.name in score.sums:
-            value = ranking.metric.value(score.sums[ranking.metric.name])
-            found.setdefault(score.utt_id, {})[score.system] = value
+        if ranking.metric.name in score.values:
+            found.setdefault(score.utt_id, {})[score.system] = score.values[ranking.metric.name]
     sign = -1 if ranking.metric.better == "lower" else 1
     ranked = sorted(
         (sign * values[ranking.system], utt_id)
@@ -82,7 +81,7 @@ def worst_utterances(scores: Scores, items: Sequence[Item], ranking: Ranking) ->
     ]
 
 
-def _load(item: Item, values: dict[str, float], broken: set[str], sample_rate: int) -> Utterance:
+def _load(item: Item, values: dict[str, float], broken: set[str], sample_rate: int) -> WorstUtterance:
     usable: Mapping[str, Path] = {name: path for name, path in item.hypotheses.items() if name not in broken}
     paths = {REFERENCE: item.reference, **usable}
     waves = {name: downmix(load_audio(path)[0]) for name, path in paths.items()}
@@ -90,4 +89,4 @@ def _load(item: Item, values: dict[str, float], broken: set[str], sample_rate: i
     whole = min(wav.size for wav in waves.values())
     length = min(whole, int(LONGEST_SECONDS * sample_rate))
     cut = {name: wav[:length] for name, wav in waves.items()}
-    return Utterance(item.utt_id, item.category, values, cut, whole / sample_rate)
+    return WorstUtterance(item.utt_id, item.category, values, cut, whole / sample_rate)

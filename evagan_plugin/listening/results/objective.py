@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from evagan_plugin.errors import UsageError, nearest
+from evagan_plugin.evaluation.scores import Scores
 from evagan_plugin.listening.design.design import ListeningTest
 from evagan_plugin.listening.results.analysis import rank_correlation, standardise
 from evagan_plugin.listening.votes.records import Mark
@@ -94,19 +95,17 @@ def kept_metrics(test_dir: str | Path, design: ListeningTest) -> dict[str, Objec
 
 
 def read_scores(path: str | Path) -> dict[str, ObjectiveMetrics]:
-    """Read ``scores.json`` of ``evagan score`` and return the metrics of each system in it.
+    """Return the metrics of each system in the ``scores.json`` of ``evagan score``.
 
     Raises:
         UsageError: If the file is something else.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        better = {name: metric["better"] for name, metric in content["metrics"].items()}
-        systems = {name: ObjectiveMetrics({}, better) for name in content["systems"]}
-        for row in content["utterances"]:
-            systems[row["system"]].values[row["utt_id"]] = _numbers(row["values"])
-    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
-        raise UsageError(f"{path}: not a scores.json of 'evagan score --out': {error}") from error
+    scores = Scores.load(path)
+    better = {metric.name: metric.better for metric in scores.metrics}
+    systems = {name: ObjectiveMetrics({}, better) for name in scores.systems}
+    for score in scores.utterances:
+        defined = {name: value for name, value in score.values.items() if not np.isnan(value)}
+        systems[score.system].values[score.utt_id] = defined
     return systems
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from evagan_plugin.listening.results import pictures
 from evagan_plugin.listening.results.report import CategoryScores, Report, SystemScore
 from evagan_plugin.listening.results.status import Status
 from evagan_plugin.utils.files import write_text
+from evagan_plugin.utils.markdown import markdown_table
 
 CSV_FIELDS = (
     "category", "system", "role", "step", "votes", "raters", "items",
@@ -112,18 +113,12 @@ def render_status(status: Status, links: Links) -> str:
     blocks = [
         f"{status.votes} votes; {raters.finished} of {raters.invited} raters have finished, "
         f"{raters.started} have begun, {status.trials_left} of their trials are left.",
-        render_table(["system", "votes"], systems),
-        *([render_table(["rater", "answered", "language", "headphones"], progress)] if progress else []),
+        markdown_table(["system", "votes"], systems),
+        *([markdown_table(["rater", "answered", "language", "headphones"], progress)] if progress else []),
         f"results: {links.admin}\nopen link: {links.join}",
         "personal links:\n" + "\n".join(f"{number} {link}" for number, link in enumerate(links.personal, 1)),
     ]
     return "\n\n".join(blocks)
-
-
-def render_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def _score_tables(measure: str, systems: Sequence[SystemScore]) -> list[str]:
@@ -143,7 +138,7 @@ def _score_tables(measure: str, systems: Sequence[SystemScore]) -> list[str]:
                 ]
                 for row in rows
             ]
-            tables.append(render_table(head, cells))
+            tables.append(markdown_table(head, cells))
     return tables
 
 
@@ -161,7 +156,7 @@ def _difference_table(report: Report) -> str:
         ]
         for row in report.differences
     ]
-    return render_table(head, rows)
+    return markdown_table(head, rows)
 
 
 def _exclusion_lines(report: Report) -> list[str]:
@@ -186,12 +181,12 @@ def _artifact_table(report: Report) -> str:
         ]
         for row in report.artifacts
     ]
-    return render_table(["system", "votes", "with artifacts", *labels, "marks"], rows)
+    return markdown_table(["system", "votes", "with artifacts", *labels, "marks"], rows)
 
 
 def _correlation_table(report: Report) -> str:
     rows = [[row.metric, _number(row.spearman), str(row.cells)] for row in report.correlations]
-    return render_table(["metric", f"Spearman with {report.measure}", "utterances x systems"], rows)
+    return markdown_table(["metric", f"Spearman with {report.measure}", "utterances x systems"], rows)
 
 
 def _disagreement_table(report: Report) -> str:
@@ -206,7 +201,7 @@ def _disagreement_table(report: Report) -> str:
         ]
         for row in report.disagreements
     ]
-    return render_table(["utterance", "system", report.measure, "ears (z)", "metrics (z)", "metrics"], rows)
+    return markdown_table(["utterance", "system", report.measure, "ears (z)", "metrics (z)", "metrics"], rows)
 
 
 def _number(value: float | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from evagan_plugin.errors import UsageError
-from evagan_plugin.evaluation.holm import holm
+from evagan_plugin.evaluation.bootstrap import holm
 from evagan_plugin.listening.design.design import ARTIFACT_LABELS, ListeningTest
 from evagan_plugin.listening.results.analysis import ClusteredMean, estimate, paired_differences, score_matrix
 from evagan_plugin.listening.results.objective import (

@@ -188,9 +188,10 @@ def _add_error_answers(app: FastAPI) -> None:
 
 
 def _add_page_routes(app: FastAPI) -> None:
-    folder = files("evagan_plugin.listening.web") / "pages"
+    folders = (files(package) / "pages" for package in ("evagan_plugin.utils", "evagan_plugin.listening.web"))
     known = {
         entry.name: (entry.read_bytes(), MEDIA_TYPES[Path(entry.name).suffix])
+        for folder in folders
         for entry in folder.iterdir()
         if Path(entry.name).suffix in MEDIA_TYPES
     }

@@ -8,7 +8,7 @@ from metric_signals import SAMPLE_RATE, make_voice, with_noise
 from evagan_plugin.evaluation.metrics.base import NotScored
 from evagan_plugin.evaluation.metrics.catalogue import all_families
 from evagan_plugin.evaluation.metrics.cepstrum import GeneralisedCepstrum, WorldCepstrum
-from evagan_plugin.evaluation.metrics.mel import LogMel, log_mel_l1
+from evagan_plugin.evaluation.metrics.log_mel import LogMel, log_mel_l1
 from evagan_plugin.evaluation.metrics.naturalness import DistillMOS
 from evagan_plugin.evaluation.metrics.periodicity import Periodicity
 from evagan_plugin.evaluation.metrics.pesq import PESQ

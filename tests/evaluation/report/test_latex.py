@@ -5,10 +5,10 @@ import subprocess
 
 import pytest
 
-from evagan_plugin.evaluation.report.latex import escape_latex, latex, mark_best
+from evagan_plugin.evaluation.report.latex import escape_latex, latex
 from evagan_plugin.evaluation.report.published import PROTOCOLS
-from evagan_plugin.evaluation.report.tables import Cell, Column, Table
-from evagan_plugin.evaluation.utterance import GROUND_TRUTH
+from evagan_plugin.evaluation.report.tables import Cell, Column, Table, mark_best
+from evagan_plugin.evaluation.scores import GROUND_TRUTH
 
 
 def table(*figures: float, better: str | None = "lower") -> Table:

@@ -9,7 +9,8 @@ import soundfile
 from page_robot import PageRobot, check_switches
 from selenium.webdriver.common.keys import Keys
 
-from evagan_plugin.evaluation.report.compare import CompareOptions, compare_systems, write_comparison
+from evagan_plugin.evaluation.report.compare import CompareOptions, compare_systems
+from evagan_plugin.evaluation.report.write import write_comparison
 
 RATE = 16000
 SECONDS = 3.0

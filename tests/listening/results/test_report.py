@@ -13,6 +13,9 @@ import soundfile
 from listening_bench import RATE, Made, tone
 
 from evagan_plugin.errors import UsageError
+from evagan_plugin.evaluation.bootstrap import MetricEstimate
+from evagan_plugin.evaluation.metrics.base import MetricInfo
+from evagan_plugin.evaluation.scores import Scores, UtteranceScore
 from evagan_plugin.listening import ObjectiveMetrics, add_system
 from evagan_plugin.listening.results.objective import kept_metrics, read_scores
 from evagan_plugin.listening.results.pictures import draw_scores, draw_steps
@@ -219,17 +222,16 @@ def test_utterances_where_metrics_and_ears_differ_are_found(voted, tmp_path):
         agreeing[system][item] = {"distance": 5 - float(np.mean(scores))}
     odd = next(item for system, item in cells if system == "good")
     agreeing["good"][odd] = {"distance": 4.0}
-    scores = {
-        "metrics": {"distance": {"better": "lower"}},
-        "systems": {"good": {}, "bad": {}},
-        "utterances": [
-            {"utt_id": item, "system": system, "values": values}
-            for system, rows in agreeing.items()
-            for item, values in rows.items()
-        ],
-    }
+    distance = MetricInfo("distance", "distance", "", "lower", "mean of utterances", "a test")
+    utterances = [
+        UtteranceScore(item, system, values=values)
+        for system, rows in agreeing.items()
+        for item, values in rows.items()
+    ]
+    estimates = {(system, None, "distance"): MetricEstimate(1.0, 1.0, 1.0, 1) for system in agreeing}
+    scores = Scores("ref", {"good": "good", "bad": "bad"}, 16000, (distance,), utterances, [], estimates, [])
     path = tmp_path / "scores.json"
-    path.write_text(json.dumps(scores))
+    path.write_text(json.dumps(scores.as_dict()))
     with voted.store as store:
         report = analyse(voted.design, store, ReportOptions(metrics=read_scores(path)))
     worst = report.disagreements[0]

@@ -7,6 +7,7 @@ Writes ``ABLATION.md`` (the table, which is printed too), ``ablation.json`` (eve
 import csv
 import io
 import json
+import math
 import os
 import re
 import statistics
@@ -22,11 +23,13 @@ from ablation_curves import PANELS, Curve, draw_curves, read_curve
 from evagan_plugin.checkpoint.native import load_config_of
 from evagan_plugin.config import read_yaml
 from evagan_plugin.errors import EvaganError, one_line_errors
-from evagan_plugin.evaluation.cost import PEAK_RSS, inspect_generator
+from evagan_plugin.evaluation.cost import inspect_generator
+from evagan_plugin.evaluation.metrics.base import MetricInfo
 from evagan_plugin.evaluation.report.tables import ARROW
-from evagan_plugin.evaluation.utterance import GROUND_TRUTH
-from evagan_plugin.utils.device import DEVICE_NOTE
+from evagan_plugin.evaluation.scores import GROUND_TRUTH, Scores
+from evagan_plugin.utils.device import DEVICE_NOTE, PEAK_RSS
 from evagan_plugin.utils.files import write_text
+from evagan_plugin.utils.markdown import markdown_table
 
 RUN = re.compile(r"voc_(?P<variant>.+)_seed(?P<seed>\d+)")
 BASE = "base"
@@ -63,7 +66,7 @@ class Run:
     """Mel losses by step."""
 
 
-def read_run(folder: Path, scores: dict[str, Any]) -> Run:
+def read_run(folder: Path, scores: Scores) -> Run:
     """Return the figures of a finished run."""
     name = RUN.fullmatch(folder.name)
     note = folder / DEVICE_NOTE
@@ -72,11 +75,8 @@ def read_run(folder: Path, scores: dict[str, Any]) -> Run:
     trained = [epochs[epoch]["train"] for epoch in sorted(epochs)]
     config = read_yaml(folder / "config.yaml")
     memory = "gpu_max_cached_mem_GB" if "gpu_max_cached_mem_GB" in trained[-1] else PEAK_RSS
-    own = scores["systems"][folder.name.removeprefix("voc_")]
-    figures = {
-        system: {metric: estimate["value"] for metric, estimate in result["metrics"].items()}
-        for system, result in scores["systems"].items()
-    }
+    system = folder.name.removeprefix("voc_")
+    by_category = {category: figures_of(scores, system, category) for category in scores.categories}
     return Run(
         variant=name["variant"],
         seed=int(name["seed"]),
@@ -88,14 +88,20 @@ def read_run(folder: Path, scores: dict[str, Any]) -> Run:
         machine=note.read_text(encoding="utf-8").strip() if note.is_file() else "",
         batch_size=config["batch_size"],
         schedule=schedule_of(config),
-        metrics=figures[folder.name.removeprefix("voc_")],
+        metrics=figures_of(scores, system),
         categories={
-            metric: {category: estimates[metric]["value"] for category, estimates in own["categories"].items()}
-            for metric in own["metrics"]
+            metric.name: {category: figures[metric.name] for category, figures in by_category.items()}
+            for metric in scores.metrics
         },
-        controls={system: figures[system] for system in CONTROLS if system in figures},
+        controls={control: figures_of(scores, control) for control in CONTROLS if control in scores.systems},
         curves=read_curve(folder, [epochs[epoch] for epoch in sorted(epochs)]),
     )
+
+
+def figures_of(scores: Scores, system: str, category: str | None = None) -> dict[str, float | None]:
+    """Return the corpus figures of a system by metric, None where one is not defined."""
+    values = {metric.name: scores.estimate(system, metric, category).value for metric in scores.metrics}
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
 def schedule_of(config: dict[str, Any]) -> str:
@@ -107,48 +113,43 @@ def schedule_of(config: dict[str, Any]) -> str:
     return words[0] if words[0] == words[1] else f"{words[0]}, of the discriminators {words[1]}"
 
 
-def render(runs: Sequence[Run], metrics: dict[str, Any], about: str) -> str:
+def render(runs: Sequence[Run], metrics: Sequence[MetricInfo], about: str) -> str:
     """Return the table of all: a row a variant, mean and range over its seeds."""
     base = [run for run in runs if run.variant == BASE]
     head = ["variant", "seeds", "parameters"]
-    head += [f"{metric['label']} {ARROW[metric['better']]}" for metric in metrics.values()]
+    head += [f"{metric.label} {ARROW[metric.better]}" for metric in metrics]
     head += ["ms a step", "time ratio", f"{runs[0].device} memory (GiB)", "memory ratio"]
-    rows = [head]
+    rows = []
     for variant in variants_of(runs):
         own = [run for run in runs if run.variant == variant]
         row = [variant, str(len(own)), f"{own[0].parameters / 1e6:.2f} M"]
-        row += [spread((run.metrics[name] for run in own), 3) for name in metrics]
+        row += [spread((run.metrics[metric.name] for run in own), 3) for metric in metrics]
         row += [spread((1000 * run.seconds_a_step for run in own), 0), ratio("seconds_a_step", own, base)]
         row += [spread((run.peak_memory for run in own), 2), ratio("peak_memory", own, base)]
         rows.append(row)
     for name, figures in next((run.controls for run in runs if run.controls), {}).items():
-        rows.append([name, "", "", *(spread([figures[metric]], 3) for metric in metrics), *[""] * 4])
-    return "\n".join([about, "", table(rows)])
+        rows.append([name, "", "", *(spread([figures[metric.name]], 3) for metric in metrics), *[""] * 4])
+    return "\n".join([about, "", markdown_table(head, rows), ""])
 
 
-def render_categories(runs: Sequence[Run], metrics: dict[str, Any]) -> str:
+def render_categories(runs: Sequence[Run], metrics: Sequence[MetricInfo]) -> str:
     """Return a table by category for every metric that all categories have; nothing where there are none."""
     blocks = []
-    for name, about in metrics.items():
-        categories = sorted(runs[0].categories[name])
-        if not categories or any(value is None for run in runs for value in run.categories[name].values()):
+    for metric in metrics:
+        categories = sorted(runs[0].categories[metric.name])
+        if not categories or any(value is None for run in runs for value in run.categories[metric.name].values()):
             continue
-        rows = [[f"{about['label']} {ARROW[about['better']]}", *categories]]
+        rows = []
         for variant in variants_of(runs):
-            own = [run.categories[name] for run in runs if run.variant == variant]
+            own = [run.categories[metric.name] for run in runs if run.variant == variant]
             rows.append([variant, *(spread((one[category] for one in own), 3) for category in categories)])
-        blocks.append("\n" + table(rows))
+        blocks.append(f"\n{markdown_table([f'{metric.label} {ARROW[metric.better]}', *categories], rows)}\n")
     return "".join(blocks)
 
 
 def variants_of(runs: Sequence[Run]) -> list[str]:
     """Return the variants, the base first."""
     return sorted({run.variant for run in runs}, key=lambda name: (name != BASE, name))
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return Markdown; the first row is the head."""
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [rows[0], ["---"] * len(rows[0]), *rows[1:]]) + "\n"
 
 
 def spread(values: Iterable[float | None], digits: int) -> str:
@@ -184,14 +185,14 @@ def check_alike(exp_dir: Path, runs: Sequence[Run]) -> None:
             raise EvaganError(f"{exp_dir}: runs differ in {what}: {values}; each table has its own --expdir")
 
 
-def describe(runs: Sequence[Run], reference: dict[str, Any]) -> str:
+def describe(runs: Sequence[Run], scores: Scores) -> str:
     """Return what the table's runs have in common."""
-    utterances = len({score["utt_id"] for score in reference["utterances"]})
+    utterances = len({score.utt_id for score in scores.utterances})
     seeds = ", ".join(map(str, sorted({run.seed for run in runs})))
     machine = next((run.machine for run in runs if run.machine), "") or present_machine(runs[0].device)
     return (
         f"{runs[0].steps} steps of {runs[0].batch_size} items, {runs[0].schedule}, seed {seeds}, {utterances} test "
-        f"utterances at {reference['sample_rate']} Hz; {machine}, torch {torch.__version__}. "
+        f"utterances at {scores.sample_rate} Hz; {machine}, torch {torch.__version__}. "
         "Mean and, in brackets, range over seeds."
     )
 
@@ -218,14 +219,14 @@ def main(exp_dir: Path, test_set: str) -> None:
     for folder in sorted(exp_dir.glob("voc_*_seed*")):
         scores = folder / "scores" / test_set / "scores.json"
         if scores.is_file():
-            found[folder] = json.loads(scores.read_text(encoding="utf-8"))
+            found[folder] = Scores.load(scores)
     if not found:
         raise EvaganError(f"{exp_dir}: no run with scores/{test_set}/scores.json in it; ablate.sh makes them")
     runs = sorted((read_run(*item) for item in found.items()), key=lambda run: (run.variant, run.seed))
     check_alike(exp_dir, runs)
     reference = next(iter(found.values()))
     # Runs may have been scored by different metrics.
-    metrics = {name: about for name, about in reference["metrics"].items() if all(name in run.metrics for run in runs)}
+    metrics = [metric for metric in reference.metrics if all(metric.name in run.metrics for run in runs)]
     text = render(runs, metrics, describe(runs, reference)) + render_categories(runs, metrics)
     write_text(exp_dir / "ABLATION.md", text)
     write_text(exp_dir / "ablation.json", json.dumps([asdict(run) for run in runs], indent=2) + "\n")

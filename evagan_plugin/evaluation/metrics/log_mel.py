@@ -5,31 +5,9 @@ from functools import cache
 import numpy as np
 import torch
 
-from evagan_plugin.audio.mel import MelSpectrogram
+from evagan_plugin.audio.mel import MelSpectrogram, metric_mel
 from evagan_plugin.config import MelConfig
 from evagan_plugin.evaluation.metrics.base import Metric, NotScored, Sums
-
-BANDS = 80
-FLOOR = 1e-5
-
-
-def metric_mel(sample_rate: int) -> MelConfig:
-    """Return the mel of scores and pictures: 80 bands over the full band, ln, floor 1e-5, windows of 43 to 64 ms.
-
-    Args:
-        sample_rate: Of the audio, in Hz. 1024 points and hop 256 up to 24 kHz, 2048 and 512 above.
-    """
-    n_fft = 1024 if sample_rate <= 24000 else 2048
-    return MelConfig(
-        sample_rate=sample_rate,
-        n_fft=n_fft,
-        hop_length=n_fft // 4,
-        win_length=n_fft,
-        n_mels=BANDS,
-        f_min=0.0,
-        power_add=0.0,
-        floor=FLOOR,
-    )
 
 
 @cache
@@ -39,11 +17,11 @@ def mel_transform(config: MelConfig) -> MelSpectrogram:
 
 
 def log_mel_l1(wav_ref: np.ndarray, wav_hyp: np.ndarray, sample_rate: int) -> float:
-    """Mean absolute difference of two log-mel spectrograms (ln, :func:`metric_mel`).
+    """Mean absolute difference of two log-mel spectrograms (ln, :func:`~evagan_plugin.audio.mel.metric_mel`).
 
     Args:
         wav_ref: Reference samples ``(T,)``, float32.
-        wav_hyp: Samples ``(T,)`` to be judged.
+        wav_hyp: Samples ``(T,)`` of the system.
         sample_rate: Of both, in Hz.
 
     Raises:

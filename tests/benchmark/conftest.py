@@ -1,0 +1,3 @@
+"""Corpora for the scoring benchmark."""
+
+from metric_signals import corpus  # noqa: F401
