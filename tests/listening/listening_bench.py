@@ -16,7 +16,7 @@ from evagan_plugin.listening.design.tokens import read_tokens
 from evagan_plugin.listening.votes.store import Store, open_store
 
 RATE = 16000
-SECONDS_TO_START = 60.0
+SECONDS_TO_START = 120.0
 EVAGAN = "from evagan_plugin.cli import main; main()"
 """The program ``evagan``, for ``python -c``."""
 
@@ -77,7 +77,7 @@ class Server:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended: {self.process.stdout.read()}")
             try:
-                httpx.get(self.url, timeout=2)
+                httpx.get(self.url, timeout=20)
                 return
             except httpx.TransportError:
                 time.sleep(0.05)

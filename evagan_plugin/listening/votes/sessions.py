@@ -1,16 +1,14 @@
 """Trials of raters in the vote store: put there, and joined by those of a new system. All inside a transaction."""
 
-from typing import Any
-
 import numpy as np
-from sqlalchemy import Connection, exists, func, insert, select, update
+from sqlalchemy import Connection, Exists, exists, func, insert, select, update
 
 from evagan_plugin.listening.design.assignment import PlannedTrial, item_trials, spread
 from evagan_plugin.listening.design.design import ListeningTest
 from evagan_plugin.listening.votes.tables import samples, trials, votes
 
 
-def answered() -> Any:
+def answered() -> Exists:
     """Return the condition that a row of ``trials`` has votes."""
     return exists().where(votes.c.trial == trials.c.id)
 
