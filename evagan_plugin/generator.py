@@ -35,7 +35,7 @@ class Normalisation(nn.Module):
 
 
 class EVAGANGenerator(nn.Module):
-    """Context-aware module, then upsampling stack.
+    """Context-aware module, then upsampling stack with its head.
 
     Args:
         config: Sizes, activation, memory and conditioning.
@@ -82,7 +82,7 @@ class EVAGANGenerator(nn.Module):
             condition: Global condition such as a speaker embedding (B, global_channels, 1), or None.
 
         Returns:
-            Tensor: Waveforms in [-1, 1] (B, 1, F * hop).
+            Tensor: Waveforms (B, 1, F * hop), in [-1, 1] (an iSTFT head's may leave it while training).
 
         Raises:
             UsageError: If the bands are others, or a condition is given to a generator without ``global_channels``.

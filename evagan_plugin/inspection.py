@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from evagan_plugin.generator import EVAGANGenerator
-from evagan_plugin.schema import GeneratorConfig, MelConfig, VocoderConfig
+from evagan_plugin.schema import GeneratorConfig, HeadConfig, MelConfig, VocoderConfig
 
 PEAK_RSS = "peak_rss_GB"
 """What :func:`peak_rss` is called in training logs (2**30 bytes), beside ESPnet's ``gpu_max_cached_mem_GB``."""
@@ -75,13 +75,14 @@ def receptive_field(config: GeneratorConfig) -> int:
         sum((dilation + plain) * (kernel - 1) // 2 for dilation in dilations)
         for kernel, dilations in zip(config.resblock_kernels, config.dilations, strict=True)
     )
+    kernel = config.post_kernel // 2
     for phase in range(config.upsample_factor):
-        offset = 64 * config.upsample_factor + phase
-        first, last = offset - config.post_kernel // 2, offset + config.post_kernel // 2
-        for rate, kernel in reversed(list(zip(config.upsample_rates, config.kernels, strict=True))):
-            padding = (kernel - rate + 1) // 2
-            # Output n of a transposed convolution sees inputs m with 0 <= n + padding - m * rate < kernel.
-            first = -(-(first - block + padding - kernel + 1) // rate)
+        first, last = _head_frames(config.head, 64 * config.upsample_factor + phase)
+        first, last = first - kernel, last + kernel
+        for rate, width in reversed(list(zip(config.upsample_rates, config.kernels, strict=True))):
+            padding = (width - rate + 1) // 2
+            # Output n of a transposed convolution sees inputs m with 0 <= n + padding - m * rate < width.
+            first = -(-(first - block + padding - width + 1) // rate)
             last = (last + block + padding) // rate
         widest = max(widest, last - first + 1)
     context = config.context
@@ -89,3 +90,13 @@ def receptive_field(config: GeneratorConfig) -> int:
     if context:
         radius += (sum(context.depths) + 1) * (context.kernel_size // 2)
     return widest + 2 * radius
+
+
+def _head_frames(head: HeadConfig, sample: int) -> tuple[int, int]:
+    """Return the first and the last frame of the head's input that reach a sample of its output."""
+    if not head.istft:
+        return sample, sample
+    n_fft, hop = head.istft.n_fft, head.istft.hop_length
+    # Counted from the start of frame 0. The window is 0 at its first sample.
+    position = sample + (n_fft // 2 if head.istft.center else (n_fft - hop) // 2)
+    return -(-(position - n_fft + 1) // hop), (position - 1) // hop
