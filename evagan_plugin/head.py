@@ -1,7 +1,6 @@
 """Heads: what makes a waveform of the stack's last channels. They have no weights of their own."""
 
 import math
-from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +28,8 @@ class WaveformHead(nn.Module):
 
     channels = 1
     initial_rms = INITIAL_RMS
+    exact = False
+    """Whether its input must have the weights' precision, also under autocast."""
 
     def initialise(self, bias: Tensor) -> None:
         """Leave the bias of the convolution before the head at 0."""
@@ -50,6 +51,8 @@ class InverseTransformHead(nn.Module):
     """
 
     initial_rms = INITIAL_SPREAD
+    exact = True
+    """bfloat16 has three digits: too few for phases, and for samples that are sums of many terms of both signs."""
 
     def __init__(self, config: TransformConfig) -> None:
         super().__init__()
@@ -75,19 +78,16 @@ class InverseTransformHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map log-magnitudes and phases (B, n_fft + 2, F) to waveforms (B, 1, F * hop); in inference in [-1, 1]."""
-        half = x.dtype in (torch.bfloat16, torch.float16)
-        # Samples are sums of many terms of both signs: in float32 also under autocast.
-        with torch.autocast(x.device.type, enabled=False) if half else nullcontext():
-            x = x.float() if half else x
-            log_magnitude, phase = x.split(self.bins, dim=1)
-            magnitude = log_magnitude.clamp(max=self.largest).exp()
-            wav = self.inverse(torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], dim=1))
+        x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+        log_magnitude, phase = x.split(self.bins, dim=1)
+        magnitude = log_magnitude.clamp(max=self.largest).exp()
+        wav = self.inverse(torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], dim=1))
         # Not in training: a clipped sample has no gradient.
         return wav if self.training else wav.clamp(-1.0, 1.0)
 
     def inverse(self, spectrum: Tensor) -> Tensor:
         """Map real and imaginary parts (B, n_fft + 2, F) to waveforms (B, 1, F * hop)."""
-        frames = torch.matmul(spectrum.transpose(1, 2), self.basis)
+        frames = torch.matmul(spectrum.transpose(1, 2), self.basis.to(spectrum.dtype))
         # Only the length is needed of the ones: the sum of squared windows, at the ends too.
         ones = torch.ones_like(spectrum[:1, :1]).transpose(1, 2)
         wav = self._overlap_add(frames) / self._overlap_add(ones * self.power)

@@ -127,4 +127,10 @@ class Upsampler(nn.Module):
                 x = checkpoint(stage, x, use_reentrant=False, preserve_rng_state=False)
             else:
                 x = stage(x)
+        if not self.head.exact or x.dtype == self.post.bias.dtype:
+            return self._head(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self._head(x.to(self.post.bias.dtype))
+
+    def _head(self, x: Tensor) -> Tensor:
         return self.head(activated_convolution(x, self.post, self.post_activation, self.recompute))

@@ -96,6 +96,19 @@ def test_generators_give_frames_times_hop(overrides, frames):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in generator.parameters())
 
 
+@pytest.mark.parametrize("overrides", [{}, {"hop_length": 4, "n_fft": 16, "upsample_rates": [2]}])
+def test_phases_keep_their_precision_under_autocast(overrides):
+    generator = small_generator(**overrides)
+    seen = []
+    generator.upsampler.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].dtype))
+    mel = torch.randn(2, 10, 9) * 2.5 - 5.0
+    with torch.autocast("cpu", torch.bfloat16):
+        wav = generator(mel)
+    wav.square().sum().backward()
+    assert seen == [torch.float32] and wav.dtype == torch.float32
+    assert (wav - generator(mel)).std() < 0.1 * wav.std()
+
+
 @pytest.mark.parametrize(
     "overrides", [{}, {"center": True}, {"n_fft": 16}, {"hop_length": 4, "n_fft": 16, "upsample_rates": [2]}]
 )
