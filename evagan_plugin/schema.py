@@ -198,7 +198,8 @@ class GeneratorConfig:
     global_channels: NonNegativeInt = 0
     """Channels of a global condition such as a speaker embedding; 0 for none."""
     normalise: bool = False
-    """Whether mels are first normalised by a mean and a scale a band that lie with the weights (ParallelWaveGAN)."""
+    """Whether mels are first normalised by a mean and a scale a band that lie with the weights (ParallelWaveGAN);
+    a new model begins with what natural log-mels have about."""
 
     def __post_init__(self) -> None:
         stages = len(self.upsample_rates)
