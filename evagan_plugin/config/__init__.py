@@ -17,7 +17,14 @@ from evagan_plugin.config.loading import (
     merge_settings,
     read_yaml,
 )
-from evagan_plugin.config.schema import ContextConfig, GeneratorConfig, MelConfig, VocoderConfig
+from evagan_plugin.config.schema import (
+    ContextConfig,
+    GeneratorConfig,
+    HeadConfig,
+    MelConfig,
+    TransformConfig,
+    VocoderConfig,
+)
 from evagan_plugin.config.training import BalancerConfig, LossWeights, OptimizationConfig, TrainingConfig
 
 __all__ = [
@@ -26,12 +33,14 @@ __all__ = [
     "ContextConfig",
     "DiscriminatorsConfig",
     "GeneratorConfig",
+    "HeadConfig",
     "LossWeights",
     "MelConfig",
     "OptimizationConfig",
     "PeriodConfig",
     "ResolutionConfig",
     "TrainingConfig",
+    "TransformConfig",
     "VocoderConfig",
     "build_config",
     "build_mel_config",

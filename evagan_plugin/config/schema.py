@@ -120,6 +120,49 @@ class ContextConfig:
 
 
 @dataclass(frozen=True, config=STRICT)
+class TransformConfig:
+    """The short-time transform whose magnitudes and phases an iSTFT head gives (iSTFTNet, arXiv 2203.02395)."""
+
+    n_fft: PositiveInt
+    """Length of the Fourier transform and of its Hann window (samples)."""
+    hop_length: PositiveInt
+    """Samples from one frame to the next; what the upsampling stages leave of the mel's hop length."""
+    center: bool = False
+    """True: frame k is centred at sample k * hop, as those of a centred mel are.
+    False: at the middle of the hop, as HiFi-GAN's mel and every upsampling stage have it."""
+
+    def __post_init__(self) -> None:
+        # At the last sample of a centred transform the only window left is that of the last frame.
+        least = 4 if self.center else 2
+        if self.n_fft % self.hop_length or self.n_fft < least * self.hop_length or self.n_fft % 2:
+            raise ValueError(
+                f"n_fft {self.n_fft} must be even and a multiple of hop_length {self.hop_length}, "
+                f"{least} times it at least where center is {str(self.center).lower()}"
+            )
+        if not self.center and self.hop_length % 2:
+            raise ValueError(f"hop_length {self.hop_length} must be even where center is false")
+
+
+def _named_head(value: object) -> object:
+    """Read ``waveform`` as the head without an inverse transform."""
+    return {} if value == "waveform" else value
+
+
+@dataclass(frozen=True, config=STRICT)
+class HeadConfig:
+    """What makes a waveform of the stack's last channels: a convolution to one channel and tanh (``waveform``), or
+    an inverse short-time Fourier transform (``istft``)."""
+
+    istft: Annotated[TransformConfig | None, Switchable] = None
+    """Magnitudes and phases instead of samples: takes the place of the last, thin stages."""
+
+    @property
+    def hop_length(self) -> int:
+        """Samples that the head makes of one of its frames."""
+        return self.istft.hop_length if self.istft else 1
+
+
+@dataclass(frozen=True, config=STRICT)
 class GeneratorConfig:
     """The generator: context-aware module, then the upsampling stack (EVA-GAN, section 3; HiFi-GAN, section 2.2)."""
 
@@ -127,14 +170,16 @@ class GeneratorConfig:
     """``none`` leaves the context-aware module out: HiFi-GAN."""
     channels: PositiveInt
     """Channels before the first upsampling; each stage halves them."""
-    upsample_rates: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)]
-    """Factor of each stage; their product is the hop length."""
+    upsample_rates: tuple[Annotated[int, Field(ge=2)], ...]
+    """Factor of each stage; their product, times the hop length of an iSTFT head, is the mel's hop length."""
     upsample_kernels: PositiveInts | None = None
     """Kernel of each transposed convolution; twice its rate when null."""
     pre_kernel: PositiveInt = 7
     """Kernel of the convolution before the stages (frames)."""
     post_kernel: PositiveInt = 7
-    """Kernel of the convolution behind the stages (samples)."""
+    """Kernel of the convolution behind the stages (samples, or frames of an iSTFT head)."""
+    head: Annotated[HeadConfig, BeforeValidator(_named_head)] = HeadConfig()
+    """``waveform`` (the paper's), or ``istft: {n_fft: ..., hop_length: ...}``."""
     resblock_kernels: PositiveInts = (3, 7, 11)
     """Kernels of a stage's parallel residual blocks."""
     resblock_dilations: Dilations = ((1, 3, 5),)
@@ -152,10 +197,13 @@ class GeneratorConfig:
     global_channels: NonNegativeInt = 0
     """Channels of a global condition such as a speaker embedding; 0 for none."""
     normalise: bool = False
-    """Normalise mels first, with a mean and a scale per band that are kept with the weights (ParallelWaveGAN)."""
+    """Normalise mels first, with a mean and a scale per band that are kept with the weights (ParallelWaveGAN);
+    a new model begins with those that natural log-mels have about."""
 
     def __post_init__(self) -> None:
         stages = len(self.upsample_rates)
+        if not stages and not self.head.istft:
+            raise ValueError("upsample_rates is empty: the waveform head needs stages, an istft head may do without")
         if self.channels % 2**stages:
             raise ValueError(f"channels {self.channels} cannot be halved {stages} times (once per upsample rate)")
         if len(self.kernels) != stages:
@@ -185,7 +233,7 @@ class GeneratorConfig:
     @property
     def upsample_factor(self) -> int:
         """Samples a frame."""
-        return math.prod(self.upsample_rates)
+        return math.prod(self.upsample_rates) * self.head.hop_length
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -207,8 +255,10 @@ class VocoderConfig:
             object.__setattr__(self, "losses", replace(self.losses, mel=mel))
         factor, hop = self.generator.upsample_factor, self.mel.hop_length
         if factor != hop:
-            rates = " x ".join(map(str, self.generator.upsample_rates))
-            raise ValueError(f"generator.upsample_rates {rates} = {factor} is not mel.hop_length {hop}")
+            rates, istft = " x ".join(map(str, self.generator.upsample_rates)), self.generator.head.istft
+            factors = [f"upsample_rates {rates}"] if rates else []
+            factors += [f"head.istft.hop_length {istft.hop_length}"] if istft else []
+            raise ValueError(f"generator.{' x '.join(factors)} = {factor} is not mel.hop_length {hop}")
         whole = self.training.segment_frames
         stft = STFT_RESOLUTIONS if "stft" in self.weights else ()
         self._check_long_enough(whole, [self.mel.n_fft, *(n_fft for n_fft, _, _ in stft)])

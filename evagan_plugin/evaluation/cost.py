@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from evagan_plugin.config import ContextConfig, GeneratorConfig, VocoderConfig
+from evagan_plugin.config import ContextConfig, GeneratorConfig, HeadConfig, VocoderConfig
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,12 @@ def _count_upsampler(tally: _Tally, inputs: int, config: GeneratorConfig) -> Non
         for kernel, dilations in zip(config.resblock_kernels, config.dilations, strict=True):
             for _ in range(len(dilations) * (2 if config.resblock == 1 else 1)):
                 tally.convolution(channels, channels, kernel, steps)
-    tally.convolution(channels, 1, config.post_kernel, steps)
+    if config.head.istft is None:
+        tally.convolution(channels, 1, config.post_kernel, steps)
+    else:
+        n_fft = config.head.istft.n_fft
+        tally.convolution(channels, n_fft + 2, config.post_kernel, steps)
+        tally.multiply_adds += (n_fft + 2) * n_fft * steps  # the inverse transform, a product with its basis
 
 
 def receptive_field(config: GeneratorConfig) -> int:
@@ -106,13 +111,14 @@ def receptive_field(config: GeneratorConfig) -> int:
         sum((dilation + plain) * (kernel - 1) // 2 for dilation in dilations)
         for kernel, dilations in zip(config.resblock_kernels, config.dilations, strict=True)
     )
+    kernel = config.post_kernel // 2
     for phase in range(config.upsample_factor):
-        offset = 64 * config.upsample_factor + phase
-        first, last = offset - config.post_kernel // 2, offset + config.post_kernel // 2
-        for rate, kernel in reversed(list(zip(config.upsample_rates, config.kernels, strict=True))):
-            padding = (kernel - rate + 1) // 2
-            # Output n of a transposed convolution sees inputs m with 0 <= n + padding - m * rate < kernel.
-            first = -(-(first - block + padding - kernel + 1) // rate)
+        first, last = _head_frames(config.head, 64 * config.upsample_factor + phase)
+        first, last = first - kernel, last + kernel
+        for rate, width in reversed(list(zip(config.upsample_rates, config.kernels, strict=True))):
+            padding = (width - rate + 1) // 2
+            # Output n of a transposed convolution sees inputs m with 0 <= n + padding - m * rate < width.
+            first = -(-(first - block + padding - width + 1) // rate)
             last = (last + block + padding) // rate
         widest = max(widest, last - first + 1)
     context = config.context
@@ -120,3 +126,13 @@ def receptive_field(config: GeneratorConfig) -> int:
     if context:
         radius += (sum(context.depths) + 1) * (context.kernel_size // 2)
     return widest + 2 * radius
+
+
+def _head_frames(head: HeadConfig, sample: int) -> tuple[int, int]:
+    """Return the first and the last frame of the head's input that reach a sample of its output."""
+    if not head.istft:
+        return sample, sample
+    n_fft, hop = head.istft.n_fft, head.istft.hop_length
+    # Counted from the start of frame 0. The window is 0 at its first sample.
+    position = sample + (n_fft // 2 if head.istft.center else (n_fft - hop) // 2)
+    return -(-(position - n_fft + 1) // hop), (position - 1) // hop

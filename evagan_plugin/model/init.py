@@ -4,7 +4,7 @@ With PyTorch's own weights and SiLU every layer weakens the signal against its b
 generator the waveform does not depend on the mel, and gradients that small are lost in the epsilon of Adam; after six
 layers of a discriminator real and generated waveforms look alike. So the discriminators' layers, and the upsampler's
 between mel and waveform outside its residual blocks, start with an output of a known RMS, the last one quiet
-(``upsampler.INITIAL_RMS``); and the generator's first layer starts with its input centred.
+(``head.INITIAL_RMS``); and the generator's first layer starts with its input centred.
 """
 
 import math

@@ -6,19 +6,11 @@ from torch.utils.checkpoint import checkpoint
 
 from evagan_plugin.config import GeneratorConfig
 from evagan_plugin.model.activation import Activation, activated_convolution
+from evagan_plugin.model.head import build_head
 from evagan_plugin.model.init import initialised, normalised
 
 LAST_SLOPE = 0.01
 """Slope of LeakyReLU before the last convolution: published HiFi-GAN weights were trained with this one there."""
-
-INITIAL_RMS = 0.02
-"""RMS of an untrained generator's waveforms. That of recordings is about 0.05, but most bins of their log-mels are far
-below the loudest, and the mel loss counts them all alike.
-
-With PyTorch's own weights (an RMS of 0.2, and an offset as large, of which only the lowest band of a log-mel hears)
-the first few hundred steps are spent on becoming quiet, and may end in waveforms that fill tanh's range, whose gradient
-is zero.
-"""
 
 
 class ResidualBlock(nn.Module):
@@ -120,8 +112,10 @@ class Upsampler(nn.Module):
         )
         self.post_activation = Activation(config.activation, LAST_SLOPE)
         channels, kernel = channels >> len(self.stages), config.post_kernel
-        post = nn.Conv1d(channels, 1, kernel, padding=kernel // 2)
-        self.post = initialised(post, self.post_activation.power, INITIAL_RMS)
+        self.head = build_head(config)
+        post = nn.Conv1d(channels, self.head.channels, kernel, padding=kernel // 2)
+        self.post = initialised(post, self.post_activation.power, self.head.initial_rms)
+        self.head.initialise(self.post.bias)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Map features (B, C, F), with a condition (B, global_channels, 1) or None, to waveforms (B, 1, F * hop)."""
@@ -133,4 +127,10 @@ class Upsampler(nn.Module):
                 x = checkpoint(stage, x, use_reentrant=False, preserve_rng_state=False)
             else:
                 x = stage(x)
-        return torch.tanh(activated_convolution(x, self.post, self.post_activation, self.recompute))
+        if not self.head.exact or x.dtype == self.post.bias.dtype:
+            return self._head(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self._head(x.to(self.post.bias.dtype))
+
+    def _head(self, x: Tensor) -> Tensor:
+        return self.head(activated_convolution(x, self.post, self.post_activation, self.recompute))

@@ -17,6 +17,11 @@ VARIANTS = {
     "a condition": {"global_channels": 5},
     "normalised mels": {"normalise": True},
     "no plain convolutions": {"resblock": 2, "resblock_kernels": [3, 5], "resblock_dilations": [[1, 2], [2, 6, 12]]},
+    "an iSTFT head": {"upsample_rates": [4, 4], "head": {"istft": {"n_fft": 64, "hop_length": 16}}},
+    "a head alone": {
+        "upsample_rates": [],
+        "head": {"istft": {"n_fft": 1024, "hop_length": 256, "center": True}},
+    },
     "other kernels": {"pre_kernel": 3, "post_kernel": 5, "upsample_rates": [4, 64], "upsample_kernels": [7, 100]},
 }
 

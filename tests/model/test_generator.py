@@ -108,6 +108,15 @@ def test_the_first_layer_centres_log_mels(mel, context):
     assert channels.abs().mean() < 0.4  # without: 0.7 to 2
 
 
+@pytest.mark.parametrize("log", ["ln", "log10", "db"])
+def test_normalised_log_mels_reach_a_new_generator_with_mean_0_and_deviation_1(log):
+    config = build_config({"preset": "eva_gan_tiny_16k", "mel": {"log": log}, "generator": {"normalise": True}})
+    generator = EVAGANGenerator.from_config(config)
+    seen = generator.normalisation(config.mel.log_scale * log_mels(generator))
+    assert seen.mean().abs() < 0.1
+    assert seen.std() == pytest.approx(1.0, abs=0.1)
+
+
 def test_an_untrained_generator_hears_its_mel():
     generator = EVAGANGenerator.from_preset("eva_gan_tiny_16k").eval()
     one, other = (generator(log_mels(generator)) for _ in range(2))

@@ -5,7 +5,7 @@ Its checkpoints open like any other (``EVAGANVocoder.load``, ``evagan synth``): 
 
 from espnet2.gan_tts.hifigan.hifigan import HiFiGANGenerator
 
-from evagan_plugin.config import VocoderConfig
+from evagan_plugin.config import HeadConfig, VocoderConfig
 from evagan_plugin.errors import ConfigError
 
 
@@ -22,6 +22,7 @@ def hifigan_generator(config: VocoderConfig) -> HiFiGANGenerator:
         "post_kernel": generator.pre_kernel,
         "kernels": tuple(2 * rate for rate in generator.upsample_rates),
         "normalise": False,
+        "head": HeadConfig(),
     }
     for name, value in wanted.items():
         if getattr(generator, name) != value:
@@ -45,4 +46,6 @@ def hifigan_generator(config: VocoderConfig) -> HiFiGANGenerator:
 def _yaml(value: object) -> str:
     if value is None:
         return "none"
+    if isinstance(value, HeadConfig):
+        return "waveform"
     return str(list(value) if isinstance(value, tuple) else value).replace("False", "false")
