@@ -95,7 +95,9 @@ def measure_costs(vocoders: Mapping[str, Vocoder], models: Mapping[str, str], de
         device: As torch calls it.
         rounds: Timed syntheses of each.
     """
-    prepared = {name: prepare(vocoder.generator, vocoder.mel, SECONDS, device) for name, vocoder in vocoders.items()}
+    prepared = {
+        name: prepare(vocoder.generator, vocoder.mel_config, SECONDS, device) for name, vocoder in vocoders.items()
+    }
     # What comes out is counted, not what goes in: with centred frames it is a hop less.
     seconds = {name: prepared[name]().shape[-1] / vocoder.sample_rate for name, vocoder in vocoders.items()}
     times = measure(prepared, rounds)
@@ -104,7 +106,7 @@ def measure_costs(vocoders: Mapping[str, Vocoder], models: Mapping[str, str], de
             model=models[name],
             sample_rate=vocoder.sample_rate,
             parameters=sum(tensor.numel() for tensor in vocoder.generator.parameters()),
-            gflops_per_second=gflops_per_second(vocoder.generator, vocoder.mel),
+            gflops_per_second=gflops_per_second(vocoder.generator, vocoder.mel_config),
             real_time_factor=statistics.median(times[name]) / seconds[name],
         )
         for name, vocoder in vocoders.items()

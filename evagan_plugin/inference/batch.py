@@ -88,7 +88,7 @@ def _synthesize(vocoder: Vocoder, item: Item) -> Tensor:
     if mel.dim() != 2:
         raise UsageError(f"{item.source}: a mel of two dimensions is expected, not {tuple(mel.shape)}")
     if item.frames_first:
-        shape, bands = tuple(mel.shape), vocoder.mel.n_mels
+        shape, bands = tuple(mel.shape), vocoder.mel_config.n_mels
         if shape[1] != bands:
             swapped = ": frames and bands are swapped" if shape[0] == bands else ""
             raise UsageError(

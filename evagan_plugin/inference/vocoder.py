@@ -37,22 +37,24 @@ class Vocoder:
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.mel = mel
+        self.mel_config = mel
         """What the mels that go in must be."""
         self.device, self.dtype = checked_device(device), dtype
         self.generator = generator.eval().to(self.device, dtype)
         self.mel_spectrogram = MelSpectrogram(mel).to(self.device)
 
+    mel = property(lambda self: self.mel_config, doc="Old name of :attr:`mel_config`.")
+
     @property
     def sample_rate(self) -> int:
-        """Samples a second (Hz) of what comes out."""
-        return self.mel.sample_rate
+        """Samples per second (Hz) of what comes out."""
+        return self.mel_config.sample_rate
 
     def synthesize(self, mel: Tensor | np.ndarray) -> Tensor:
         """Turn log-mels into waveforms.
 
         Args:
-            mel: (n_mels, F) or (B, n_mels, F), as :attr:`mel` defines it.
+            mel: (n_mels, F) or (B, n_mels, F), as :attr:`mel_config` defines it.
 
         Returns:
             Tensor: Waveforms in [-1, 1], float32 on the CPU, (F * hop,) or (B, F * hop).
@@ -61,7 +63,7 @@ class Vocoder:
             UsageError: If the shape is wrong (bands, orientation, no frames) or values are not finite.
         """
         mel = torch.as_tensor(mel)
-        check_mel(mel, self.mel)
+        check_mel(mel, self.mel_config)
         batch = mel if mel.dim() == 3 else mel.unsqueeze(0)
         with torch.inference_mode():
             wav = self.generator(batch.to(self.device, self.dtype)).squeeze(1).float().cpu()
@@ -88,9 +90,9 @@ class Vocoder:
         if not torch.isfinite(wav).all():
             raise UsageError("the waveform has values that are not finite (NaN or infinity)")
         wav = resample(wav, sample_rate, self.sample_rate)
-        length, hop = wav.shape[-1], self.mel.hop_length
+        length, hop = wav.shape[-1], self.mel_config.hop_length
         # To whole frames, and to enough of them for the reflection at the ends of the first transform.
-        padded = max(-(-length // hop) * hop, self.mel.n_fft)
+        padded = max(-(-length // hop) * hop, self.mel_config.n_fft)
         with torch.inference_mode():
             mel = self.mel_spectrogram(F.pad(wav, (0, padded - length)).to(self.device).view(-1, 1, padded))
         out = self.synthesize(mel)[..., :length]

@@ -123,7 +123,7 @@ def test_an_unwritable_place_is_one_line_and_leaves_nothing(tmp_path, config, ge
 
 def test_the_vocoder_returns_exact_lengths(saved):
     vocoder = EVAGANVocoder.load(saved)
-    assert vocoder.sample_rate == 16000 and vocoder.mel.n_mels == 80
+    assert vocoder.sample_rate == 16000 and vocoder.mel_config.n_mels == 80 and vocoder.mel is vocoder.mel_config
     assert vocoder.synthesize(torch.zeros(80, 7)).shape == (7 * 256,)
     assert vocoder.synthesize(torch.zeros(2, 80, 7)).shape == (2, 7 * 256)
     for samples in (1, 100, 255, 256, 5000):

@@ -42,7 +42,7 @@ class ESPnetVocoder:
         Raises:
             UsageError: If the number of bands is another, or a value is not finite.
         """
-        bands = self.vocoder.mel.n_mels
+        bands = self.vocoder.mel_config.n_mels
         if feats.dim() != 2 or feats.shape[1] != bands:
             raise UsageError(f"features of shape (frames, {bands}) are expected, not {tuple(feats.shape)}")
         mel = feats.t().float().cpu()
@@ -51,7 +51,7 @@ class ESPnetVocoder:
     __call__ = forward
 
     def __repr__(self) -> str:
-        mel = self.vocoder.mel
+        mel = self.vocoder.mel_config
         return f"EVA-GAN({mel.sample_rate} Hz, hop {mel.hop_length}, {mel.n_mels} bands, {mel.log})"
 
 
@@ -115,7 +115,7 @@ def load_vocoder(
             f"{vocoder_file}, unchecked"
         )
         return ESPnetVocoder(vocoder)
-    return ESPnetVocoder(vocoder, convert_mels(mel_of(feats_extract), vocoder.mel, vocoder_file))
+    return ESPnetVocoder(vocoder, convert_mels(mel_of(feats_extract), vocoder.mel_config, vocoder_file))
 
 
 def convert_mels(source: MelConfig, target: MelConfig, vocoder: Path | str) -> MelConversion:
