@@ -79,7 +79,7 @@ class LossBalancer(nn.Module):
 
         Returns:
             tuple: The balanced gradient, and statistics by name: ``norm_LOSS``, the norm before balancing,
-            ``share_LOSS``, its part of the sum of norms after balancing, and ``skipped``, how many losses were left out.
+            ``share_LOSS``, its part of the sum of norms after balancing, and ``skipped``, losses left out.
 
         Raises:
             ConfigError: If a loss has no weight.
