@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from evagan_plugin.checkpoint.formats import hifigan
 from evagan_plugin.checkpoint.formats.fields import take
-from evagan_plugin.checkpoint.native import fill, folded, read_weights
+from evagan_plugin.checkpoint.tensors import fill, folded, read_weights
 from evagan_plugin.config import MelConfig, read_yaml
 from evagan_plugin.errors import ConfigError, UsageError, nearest, require
 from evagan_plugin.inference.vocoder import Vocoder

@@ -14,8 +14,9 @@ import yaml
 from published import STYLES, EspnetHiFiGAN, Firefly, HiFiGAN, loud
 from test_parity import FIREFLY, FIREFLY_CONFIG, PARAMS, PWG, V3, coqui_config, write_pwg
 
-from evagan_plugin.checkpoint.convert import open_published
-from evagan_plugin.checkpoint.native import load_generator
+from evagan_plugin.checkpoint.convert import open_checkpoint
+from evagan_plugin.checkpoint.files import load_config_of
+from evagan_plugin.checkpoint.native import load_checkpoint
 from evagan_plugin.config import DiscriminatorsConfig, PeriodConfig, build_config, config_to_dict, load_preset
 from evagan_plugin.inference.vocoder import EVAGANVocoder
 from evagan_plugin.training.gan import GANVocoder
@@ -68,6 +69,14 @@ def test_the_command_line_speaks_with_it(evagan: Run, convert: Run, published: P
         assert np.abs(spoken - wanted[name].numpy()).max() < 1e-3
 
 
+def test_a_published_checkpoint_speaks_without_being_converted(convert: Run, published: Path, tmp_path: Path):
+    convert(published, tmp_path / "ours")
+    mel = torch.randn(80, 5)
+    wanted = EVAGANVocoder.load(tmp_path / "ours").synthesize(mel)
+    assert torch.allclose(EVAGANVocoder.load(published).synthesize(mel), wanted, atol=1e-6)
+    assert load_config_of(published) == load_config_of(tmp_path / "ours")
+
+
 def test_for_espnet_it_writes_what_init_param_and_config_take(convert: Run, published: Path, tmp_path: Path):
     convert(published, tmp_path / "ours")
     status, _, errors = convert(tmp_path / "ours", tmp_path / "espnet", "--to", "espnet")
@@ -80,7 +89,7 @@ def test_for_espnet_it_writes_what_init_param_and_config_take(convert: Run, publ
     assert gan.generator.load_state_dict(inner)
     mel = torch.randn(1, 80, 5)
     with torch.no_grad():
-        assert torch.allclose(gan.generator(mel), load_generator(tmp_path / "ours")[1](mel), atol=1e-6)
+        assert torch.allclose(gan.generator(mel), load_checkpoint(tmp_path / "ours")[1](mel), atol=1e-6)
     assert EVAGANVocoder.load(tmp_path / "espnet" / "model.pth").sample_rate == 22050
 
 
@@ -92,12 +101,12 @@ def test_for_coqui_it_writes_what_its_programs_take(convert: Run, tmp_path: Path
     assert (status, errors) == (0, "")
     mel = torch.randn(80, 5)
     again = EVAGANVocoder.load(tmp_path / "coqui" / "best_model.pth").synthesize(mel)
-    assert torch.allclose(again, EVAGANVocoder(*open_published(tmp_path / "model.pth")).synthesize(mel), atol=1e-5)
+    assert torch.allclose(again, EVAGANVocoder(*open_checkpoint(tmp_path / "model.pth")).synthesize(mel), atol=1e-5)
 
 
 def test_a_converted_generator_trains(convert: Run, published: Path, tmp_path: Path):
     convert(published, tmp_path / "ours")
-    config, generator = load_generator(tmp_path / "ours")
+    config, generator = load_checkpoint(tmp_path / "ours")
     config = replace(config, discriminators=DiscriminatorsConfig(mpd=PeriodConfig((2,), 4, 8), mrd=None))
     gan = GANVocoder(config, generator).train()
     gan.generator_step(0.1 * torch.randn(1, 1, 8 * 256)).loss.backward()

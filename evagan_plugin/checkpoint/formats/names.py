@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from evagan_plugin.config import GeneratorConfig
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 def translated(
-    state: Mapping[str, Tensor], modules: Mapping[str, str]
-) -> tuple[dict[str, Tensor], Callable[[str], str]]:
+    state: Mapping[str, "Tensor"], modules: Mapping[str, str]
+) -> tuple[dict[str, "Tensor"], Callable[[str], str]]:
     """Return a generator's tensors under our names, out of the state of any module that holds such a generator.
 
     Args:
@@ -20,7 +22,7 @@ def translated(
 
     Returns:
         tuple: The generator's tensors, and what gives one of them its published name back, for errors. A name that
-        ``modules`` does not have stays as it is, to be told as unexpected; so does everything if there is no such
+        ``modules`` does not have stays as it is, to be reported as unexpected; so does everything if there is no such
         generator.
     """
     prefix = prefix_before(f"{next(iter(modules))}.bias", state)

@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 from espnet2.tasks.abs_task import optim_classes, scheduler_classes
 
-from evagan_plugin.checkpoint.native import DISCRIMINATORS, check_same_config, read_weights
+from evagan_plugin.checkpoint.formats.training import DISCRIMINATORS
+from evagan_plugin.checkpoint.native import check_same_config
+from evagan_plugin.checkpoint.tensors import read_weights
 from evagan_plugin.config import VocoderConfig, build_config, config_difference, config_to_dict, read_yaml
 from evagan_plugin.data.kaldi import read_scp
 from evagan_plugin.data.segments import unusable_recordings

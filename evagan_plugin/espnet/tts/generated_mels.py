@@ -8,7 +8,7 @@ import torch
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 
 from evagan_plugin.audio.mel import MelConfig
-from evagan_plugin.checkpoint.native import load_config_of
+from evagan_plugin.checkpoint.files import load_config_of
 from evagan_plugin.config import read_yaml
 from evagan_plugin.data.kaldi import read_scp, write_table
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
