@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from evagan_plugin.errors import EvaganError, UsageError, nearest
 from evagan_plugin.evaluation.speed import gflops_per_second, measure, prepare
-from evagan_plugin.inference.external import EXTERNAL, open_external
-from evagan_plugin.inference.vocoder import EVAGANVocoder, Vocoder
+from evagan_plugin.inference.external import open_vocoder
+from evagan_plugin.inference.vocoder import Vocoder
 from evagan_plugin.utils.device import describe_device
 
 SECONDS = 2.0
@@ -78,9 +78,8 @@ def open_models(models: Mapping[str, str], systems: Mapping[str, object], device
             raise UsageError(f"--model {name}={models[name]}: no system is called '{name}': {nearest(name, systems)}")
     opened = {}
     for name, model in models.items():
-        load = open_external if model.partition(":")[0] in EXTERNAL else EVAGANVocoder.load
         try:
-            opened[name] = load(model, device=device)
+            opened[name] = open_vocoder(model, device=device)
         except EvaganError as error:
             raise type(error)(f"--model {name}={model}: {error}") from None
     return opened
