@@ -34,6 +34,10 @@ def convert(
     ] = Target.evagan,
 ) -> None:
     """Convert a published checkpoint. Where tensors do not fit, they are listed and nothing is written."""
+    from evagan_plugin.checkpoint.files import weights_file
+
+    weights_file(source)  # before torch is imported, which takes seconds
+
     from evagan_plugin.checkpoint.convert import open_checkpoint
     from evagan_plugin.checkpoint.native import save_checkpoint
     from evagan_plugin.errors import require

@@ -54,14 +54,19 @@ def synth(
     ] = False,
 ) -> None:
     """Synthesise waveforms; audio that goes in comes out exactly as long as it was."""
+    from evagan_plugin.data.utterances import find_utterances
     from evagan_plugin.errors import EvaganError
-    from evagan_plugin.inference.batch import find_items, synthesize_all
+    from evagan_plugin.inference.spec import check_vocoder
+
+    # Before torch is imported, which takes seconds.
+    utterances = find_utterances(source, features=True)
+    check_vocoder(model, config)
+
+    from evagan_plugin.inference.batch import synthesize_all
     from evagan_plugin.inference.external import open_vocoder
 
-    items = find_items(source)
-    vocoder = open_vocoder(model, config, device, dtype.value, untrained=untrained)
-    failed = synthesize_all(vocoder, items, out_dir)
-    typer.echo(f"{len(items) - len(failed)} of {len(items)} utterances written to {out_dir}")
+    failed = synthesize_all(open_vocoder(model, config, device, dtype.value, untrained), utterances, out_dir)
+    typer.echo(f"{len(utterances) - len(failed)} of {len(utterances)} utterances written to {out_dir}")
     if failed:
         listed = "; ".join(f"{utt_id}: {reason}" for utt_id, reason in failed.items())
-        raise EvaganError(f"{len(failed)} of {len(items)} utterances failed: {listed}")
+        raise EvaganError(f"{len(failed)} of {len(utterances)} utterances failed: {listed}")

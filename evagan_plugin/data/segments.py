@@ -17,14 +17,12 @@ import numpy as np
 import soundfile
 import torch
 
+from evagan_plugin.audio.features import check_frames, check_shape
 from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.config import VocoderConfig
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.utils.progress import track
 
-FEATS_TOLERANCE_FRAMES = 2
-"""Frames by which features may be shorter or longer than their audio: centred framing adds one, and acoustic models
-that make several frames a step round up or down."""
 LISTENING_SECONDS = 10
 """What is synthesised of a validation utterance for TensorBoard at most."""
 PCM_16_SCALE = 2**15
@@ -129,7 +127,7 @@ class SegmentCrop:
         Args:
             utterance: Its id, for errors.
             data: ``wav`` (T,) and perhaps ``feats`` (F, n_mels), where F is T / hop up to
-                :data:`FEATS_TOLERANCE_FRAMES`.
+                :data:`~evagan_plugin.audio.features.FRAMES_TOLERANCE`.
             draw: Random number that says where the stretch begins.
 
         Returns:
@@ -142,7 +140,9 @@ class SegmentCrop:
         wav = _mono(utterance, data["wav"])
         available = len(wav) // self.hop_length
         if "feats" in data:
-            self._check_feats(utterance, data["feats"], len(wav))
+            name = f"utterance '{utterance}'"
+            check_shape(data["feats"].shape, len(self.silence), f"{name}: feats", "frames_first")
+            check_frames(len(data["feats"]), len(wav), self.hop_length, name)
             available = min(available, len(data["feats"]))
         frames = min(max(available, self.min_frames), self.max_frames)
         start = draw % (available - frames + 1) if available > frames else 0
@@ -156,18 +156,6 @@ class SegmentCrop:
             if not np.isfinite(values).all():
                 raise EvaganError(f"utterance '{utterance}': {name} has values that are NaN or infinite")
         return cut
-
-    def _check_feats(self, utterance: str, feats: np.ndarray, samples: int) -> None:
-        bands = len(self.silence)
-        if feats.ndim != 2 or feats.shape[1] != bands:
-            swapped = feats.ndim == 2 and feats.shape[0] == bands
-            hint = "frames and bands are swapped" if swapped else "other features than the model's mel"
-            raise UsageError(f"utterance '{utterance}': feats of shape {feats.shape}, not (frames, {bands}): {hint}")
-        if abs(len(feats) * self.hop_length - samples) > FEATS_TOLERANCE_FRAMES * self.hop_length:
-            raise UsageError(
-                f"utterance '{utterance}': {len(feats)} frames of {self.hop_length} samples beside {samples} samples "
-                f"({samples / self.hop_length:.1f} frames): make both from the same recording with the same hop"
-            )
 
 
 def stack(items: Sequence[tuple[str, dict[str, np.ndarray]]]) -> tuple[list[str], dict[str, torch.Tensor]]:

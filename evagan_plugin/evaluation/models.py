@@ -1,7 +1,7 @@
 """The models that made the compared systems: their size, and how fast they are side by side."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evagan_plugin.errors import EvaganError, UsageError, nearest
@@ -47,23 +47,6 @@ class Costs:
             "Real-time factor: seconds of computing for a second of audio, mel to waveform, one utterance at a time, "
             f"float32, on {self.device}; median of {self.rounds} rounds of {SECONDS:g} s, all models in turn."
         )
-
-
-def parse_models(arguments: Sequence[str]) -> dict[str, str]:
-    """Read ``NAME=MODEL`` arguments.
-
-    Raises:
-        UsageError: If one has no name or no model, or a name comes twice.
-    """
-    models: dict[str, str] = {}
-    for argument in arguments:
-        name, _, model = argument.partition("=")
-        if not name or not model:
-            raise UsageError(f"--model {argument}: NAME=PATH, NAME=bigvgan:PATH or NAME=vocos:PATH is expected")
-        if name in models:
-            raise UsageError(f"--model {argument}: '{name}' has a model already, {models[name]}")
-        models[name] = model
-    return models
 
 
 def open_models(models: Mapping[str, str], systems: Mapping[str, object], device: str) -> dict[str, Vocoder]:

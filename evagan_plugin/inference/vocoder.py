@@ -8,8 +8,9 @@ from huggingface_hub import ModelCard, ModelHubMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from evagan_plugin.audio.features import check_mel
 from evagan_plugin.audio.io import resample
-from evagan_plugin.audio.mel import MelSpectrogram, check_mel
+from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.checkpoint.convert import open_checkpoint
 from evagan_plugin.checkpoint.files import load_config_of
 from evagan_plugin.checkpoint.hub import ModelFacts, download, model_card
