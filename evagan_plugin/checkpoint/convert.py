@@ -22,14 +22,14 @@ def open_checkpoint(
 ) -> tuple[VocoderConfig, EVAGANGenerator]:
     """Open a checkpoint of ours, of a training in a host, or a published one of another project.
 
-    Of another project's model the config's side of the discriminators is the HiFi-GAN preset's (Firefly-GAN:
-    EVA-GAN's); their weights are not converted, since ours are others: training starts them fresh.
+    Discriminators are not converted, since ours are others: training starts them fresh. Their config is that of the
+    HiFi-GAN preset (Firefly-GAN: of the EVA-GAN preset).
 
     Args:
         source: A checkpoint directory of ours, or weights: ``.safetensors`` or a pickle (loaded as weights only).
         config: Config of the source in its own format; the ``config.json``, ``.yml`` or ``.yaml`` beside it when None.
             Firefly-GAN takes a vocoder config of ours, and needs none for the published base model.
-        kind: A key of ``FORMATS``, or ``"auto"`` to tell from the tensors' names.
+        kind: A key of ``FORMATS``, or ``"auto"`` to detect it.
 
     Returns:
         tuple: Config, and generator with weight norm in evaluation mode, on the CPU.
@@ -72,7 +72,7 @@ def _is_native(path: Path) -> bool:
         with safe_open(path, "pt") as file:
             return LANDMARK in set(file.keys())
     except (SafetensorError, OSError):
-        return True  # to be told as damaged
+        return True  # reading it says that it is damaged
 
 
 def _detect(state: Mapping[str, Tensor], source: Path) -> str:

@@ -21,8 +21,9 @@ def weights_file(path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         if not (path / WEIGHTS).is_file():
-            # Those of single epochs last.
-            others = sorted(path.glob("*.pth"), key=lambda entry: (entry.name[0].isdigit(), entry.name))
+            # Those of single epochs last; none that is being written.
+            found = (entry for entry in path.glob("*.pth") if not entry.name.startswith("."))
+            others = sorted(found, key=lambda entry: (entry.name[0].isdigit(), entry.name))
             names = ", ".join(entry.name for entry in others[:8])
             hint = f"one of its training checkpoints ({names})" if others else "a weights file"
             raise UsageError(f"{path} has no {WEIGHTS}: give a checkpoint directory or {hint}")

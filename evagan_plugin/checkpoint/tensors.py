@@ -78,7 +78,7 @@ def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             vectors = state.get(stem + direction)
             if not name.endswith(magnitude) or vectors is None:
                 continue
-            # Another shape would be broadcast without a word; left as it is, it is told as unexpected.
+            # Another shape would be broadcast silently; left as it is, it is reported as unexpected.
             if state[name].shape == (vectors.shape[:1] + (1,) * (vectors.dim() - 1)):
                 plain[stem + "weight"] = torch._weight_norm(plain.pop(stem + direction), plain.pop(name), 0)
     return plain
@@ -91,7 +91,7 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str | Path, nam
         module: What is filled.
         state: Weights by the module's names.
         source: Where they are from, for errors.
-        named: What a tensor is called there, for errors.
+        named: Gives a tensor's name in the source, for errors.
 
     Raises:
         EvaganError: If tensors are missing, unexpected, of another shape or not finite; the first are listed.

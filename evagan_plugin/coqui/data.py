@@ -15,7 +15,7 @@ from evagan_plugin.audio.features import read_features
 from evagan_plugin.audio.io import downmix, load_audio, resample
 from evagan_plugin.audio.mel import MelConversion
 from evagan_plugin.config import MelConfig, VocoderConfig
-from evagan_plugin.data.segments import Item, SegmentCrop, SegmentSampler, stack
+from evagan_plugin.data.segments import SegmentCrop, SegmentSampler, TrainingItem, stack
 from evagan_plugin.data.utterances import files_below
 from evagan_plugin.errors import UsageError
 
@@ -114,7 +114,7 @@ class SegmentDataset(Dataset):
     def __len__(self) -> int:
         return len(self.recordings)
 
-    def __getitem__(self, item: Item) -> tuple[str, dict[str, np.ndarray]]:
+    def __getitem__(self, item: TrainingItem) -> tuple[str, dict[str, np.ndarray]]:
         """Return path and stretch, ``wav`` (frames * hop,) and perhaps ``feats`` (frames, n_mels).
 
         Raises:
@@ -142,7 +142,7 @@ class EpochBatches:
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def __iter__(self) -> Iterator[list[Item]]:
+    def __iter__(self) -> Iterator[list[TrainingItem]]:
         return iter(self.sampler.generate(self.seed + self.epoch)[self.start : self.stop])
 
 

@@ -1,4 +1,4 @@
-"""Formatting of a data directory: every utterance checked, at one rate, mono, 16 bits, and what was done to it told.
+"""Formatting of a data directory: every utterance checked, mono, 16 bits, at one rate, with a report.
 
 The output is 16-bit WAV whatever the source: vocoders are trained on and compared by 16-bit audio, and one
 format makes reading cheap. Sources of more bits are rounded, which the report counts like any other change.
@@ -24,7 +24,7 @@ from evagan_plugin.utils.progress import track
 
 REPORT = "format_report.tsv"
 SEGMENT_OVERSHOOT = 0.5
-"""Seconds by which a segment may end behind its recording, as in Kaldi's ``extract-segments``; it is then cut."""
+"""Seconds by which a segment may end after its recording, as in Kaldi's ``extract-segments``; it is then cut."""
 NARROW = 0.75
 """A file is called narrow-band if its effective bandwidth is below this part of half the wanted sample rate."""
 WIDE_SUBTYPES = frozenset({"PCM_24", "PCM_32", "FLOAT", "DOUBLE"})
@@ -53,7 +53,7 @@ class Row:
     segment: str
     """``start end`` in seconds, if the utterance is a stretch of ``source``."""
     source_state: str
-    """Size in bytes and time of change in ns of the source: tells whether the work must be done again."""
+    """Size in bytes and time of change in ns of the source: shows whether the work must be done again."""
 
     def same_work(self, other: "Row") -> bool:
         """Whether both rows describe the same source, unchanged, for the same output."""

@@ -30,7 +30,7 @@ def read_table(path: str | Path) -> dict[str, str]:
             continue
         key, *rest = line.split(maxsplit=1)
         if not rest:
-            raise UsageError(f"{path}:{number}: '{key}' has nothing behind it; a line is '<id> <value>'")
+            raise UsageError(f"{path}:{number}: '{key}' has nothing after it; a line is '<id> <value>'")
         if key in table:
             raise UsageError(f"{path}:{number}: duplicate id '{key}', first on line {line_of[key]}; ids must be unique")
         if BAD_KEY.search(key):
@@ -156,7 +156,7 @@ class DataDir:
     """Seconds, as written in the file."""
     utt2num_samples: dict[str, str] = field(default_factory=dict)
     category: dict[str, str] = field(default_factory=dict)
-    """``utt2kind``: what is to be heard, e.g. ``speech`` or ``drums``; scores are told by it. Not ESPnet's
+    """``utt2kind``: what is to be heard, e.g. ``speech`` or ``drums``; scores are reported by it. Not ESPnet's
     ``utt2category``, which sorts batches by words of its own."""
 
     @property

@@ -29,12 +29,12 @@ PCM_16_SCALE = 2**15
 READERS = 8
 """Threads that look at audio files."""
 
-Item = tuple[str, int]
+TrainingItem = tuple[str, int]
 """Utterance id and a random number that says where to cut it."""
 
 
 class SegmentSampler:
-    """Batches of :data:`Item` for one of several processes; all processes together hold the batches of one.
+    """Batches of :data:`TrainingItem` for one of several processes; all processes together hold the batches of one.
 
     Training: each epoch shuffles all utterances and cuts the list into batches of exactly ``batch_size``; what is
     left over is left out, other utterances in each epoch. Fewer utterances than ``batch_size`` are repeated, cut
@@ -70,14 +70,14 @@ class SegmentSampler:
             return max(count // self.batch_size, 1)
         return max(min(math.ceil(count / self.batch_size), count // self.world_size), 1)
 
-    def generate(self, seed: int) -> list[list[Item]]:
+    def generate(self, seed: int) -> list[list[TrainingItem]]:
         """Return the batches of an epoch that has this seed."""
         items = self._drawn(seed) if self.train else [(name, zlib.crc32(name.encode())) for name in self.utterances]
         bounds = np.linspace(0, len(items), len(self) + 1).astype(int)
         batches = [items[start:end] for start, end in itertools.pairwise(bounds)]
         return [batch[self.rank :: self.world_size] for batch in batches]
 
-    def _drawn(self, seed: int) -> list[Item]:
+    def _drawn(self, seed: int) -> list[TrainingItem]:
         generator = np.random.default_rng(seed)
         wanted = len(self) * self.batch_size
         rounds = math.ceil(wanted / len(self.utterances))

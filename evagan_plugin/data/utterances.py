@@ -72,12 +72,17 @@ def files_below(folder: str | Path, suffixes: Iterable[str] = AUDIO_SUFFIXES) ->
     while waiting:
         for directory, children, names in os.walk(waiting.pop(0), onerror=stop):
             real = os.path.realpath(directory)
-            children[:] = [] if real in seen else sorted(name for name in children if not name.startswith("."))
+            children[:] = [] if real in seen else sorted(name for name in children if not is_hidden(name))
             waiting += [path for name in children if os.path.islink(path := os.path.join(directory, name))]
-            visible = [] if real in seen else [name for name in names if not name.startswith(".")]
+            visible = [] if real in seen else [name for name in names if not is_hidden(name)]
             found += [Path(directory, name) for name in visible if os.path.splitext(name)[1].lower() in suffixes]
             seen.add(real)
     return sorted(found)
+
+
+def is_hidden(path: str | Path) -> bool:
+    """Whether a file, or a directory that it lies in, begins with a dot, as macOS's ``._x.wav`` does."""
+    return any(part.startswith(".") for part in Path(path).parts)
 
 
 def _of_table(path: Path, features: bool) -> list[Utterance]:

@@ -1,4 +1,4 @@
-"""What a user calls a vocoder: MODEL, ``bigvgan:PATH`` or ``vocos:PATH``; told apart and found without torch."""
+"""What a user calls a vocoder: MODEL, ``bigvgan:PATH`` or ``vocos:PATH``; parsed and found without torch."""
 
 from pathlib import Path
 

@@ -18,11 +18,11 @@ class Format(NamedTuple):
     """How the tensors of a format are called, and what its config says in our terms."""
 
     landmark: str
-    """How a tensor's name ends that tells the format."""
+    """End of a tensor's name that only this format has."""
     module_names: Callable[[GeneratorConfig], dict[str, str]]
     settings: Callable[[Mapping[str, Any]], dict[str, Any]]
     fields: frozenset[str] = frozenset()
-    """Top-level fields of a config, any of which tells the format."""
+    """Top-level fields that only a config of this format has."""
     statistics: Callable[[Mapping[str, Any], Path], "dict[str, Tensor]"] = lambda config, folder: {}
     """Tensors that come from elsewhere than the weights: from the config, or a file in its folder."""
 
@@ -42,7 +42,10 @@ FORMATS = {
 
 
 def config_format(config: Mapping[str, Any], tensors: str = OURS) -> str:
-    """Return whose config this is, given whose the tensors are; a training of ours may have been of another's model."""
+    """Return the format of a config, given that of the tensors' names.
+
+    They differ where our task trained ESPnet's HiFi-GAN, and between Coqui's HiFi-GAN and the authors' own.
+    """
     if FORMATS[OURS].fields & config.keys():
         return OURS
     possible = [name for name in FORMATS if tensors == OURS or _same_tensors(name, tensors)]
