@@ -85,7 +85,7 @@ def open_external(
     try:
         mel, model = BUILDERS[kind](settings)
     except ConfigError as error:
-        raise ConfigError(f"{config}: {error}") from None
+        raise error.within(config) from None
     except (AttributeError, KeyError, NotImplementedError, TypeError, ValueError) as error:
         raise ConfigError(f"{config}: {kind} cannot be built: {' '.join(str(error).split())}") from error
     fill(model, folded(read_weights(weights)), weights)
@@ -110,7 +110,9 @@ def _build_bigvgan(settings: Mapping[str, Any]) -> tuple[MelConfig, nn.Module]:
     mel = MelConfig(**hifigan.mel_settings(settings))
     factor = math.prod(take(settings, "upsample_rates", "config"))
     if factor != mel.hop_length:
-        raise ConfigError(f"upsample_rates give {factor} samples a frame, hop_size is {mel.hop_length}")
+        raise ConfigError(
+            f"upsample_rates give {factor} samples per frame, hop_size is {mel.hop_length}", "config.upsample_rates"
+        )
     with (
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
@@ -127,7 +129,9 @@ def _build_vocos(settings: Mapping[str, Any]) -> tuple[MelConfig, nn.Module]:
     for name, only in VOCOS_CLASSES.items():
         part = take(settings, name, "config")
         if take(part, "class_path", name) != only:
-            raise ConfigError(f"{name}.class_path is {part['class_path']!r}: only {only!r} can be opened")
+            raise ConfigError(
+                f"{name}.class_path is {part['class_path']!r}: only {only!r} can be opened", f"{name}.class_path"
+            )
         parts[name] = vocos.instantiate_class((), part)
     audio = {"sample_rate": 24000, "n_fft": 1024, "hop_length": 256, "n_mels": 100, "padding": "center"}
     audio |= settings["feature_extractor"].get("init_args", {})

@@ -172,8 +172,9 @@ def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
 def test_a_config_of_vocos_calls_nothing_but_vocos(tmp_path: Path, vocos: nn.Module):
     settings = VOCOS | {"head": {"class_path": "os.mkdir", "init_args": {"path": str(tmp_path / "ran")}}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
-    with pytest.raises(ConfigError, match=r"head\.class_path is 'os\.mkdir'"):
+    with pytest.raises(ConfigError) as caught:
         open_external(f"vocos:{tmp_path}")
+    assert caught.value.field == "head.class_path"
     assert not (tmp_path / "ran").exists()
 
 

@@ -70,6 +70,6 @@ def our_config(kind: str, theirs: Mapping[str, Any], path: str | Path) -> Vocode
     try:
         return build_config(FORMATS[kind].settings(theirs))
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise error.within(path) from None
     except (ArithmeticError, AttributeError, TypeError, ValueError) as error:  # values of kinds that no config has
         raise ConfigError(f"{path}: it is no {kind} config: {' '.join(str(error).split())}") from error

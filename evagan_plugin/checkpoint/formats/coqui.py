@@ -20,7 +20,10 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     where = "generator_model_params"
     audio = DEFAULTS | take(config, "audio", "config")
     if audio["signal_norm"] and audio["stats_path"]:
-        raise ConfigError("audio.stats_path: statistics in a pickled array cannot be read without running its code")
+        raise ConfigError(
+            "audio.stats_path: statistics in a pickled array cannot be read without running its code",
+            "audio.stats_path",
+        )
     return {
         "preset": "hifigan_v1_22k",
         "mel": mel_settings(audio),

@@ -40,7 +40,7 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     take_only(params, "generator_params", **only)
     base = config.get("log_base", 10)
     if base not in LOGS:
-        raise ConfigError(f"config.log_base {base} is not supported: null (natural) or 10")
+        raise ConfigError(f"config.log_base {base} is not supported: null (natural) or 10", "config.log_base")
     kernel = params.get("kernel_size", 7)
     return {
         "preset": "hifigan_v1_22k",

@@ -21,7 +21,7 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     if "vocoder_conf" not in config:
         return dict(config)
     if config.get("vocoder", "eva_gan") not in VOCODERS:
-        raise ConfigError(f"vocoder is '{config['vocoder']}', not one of {', '.join(VOCODERS)}")
+        raise ConfigError(f"vocoder is '{config['vocoder']}', not one of {', '.join(VOCODERS)}", "vocoder")
     return config["vocoder_conf"]
 
 
