@@ -15,7 +15,7 @@ REFERENCE = "reference"
 
 
 @dataclass(frozen=True)
-class Item:
+class MatchedUtterance:
     """One utterance of the reference and what each system made of it."""
 
     utt_id: str
@@ -107,7 +107,7 @@ def check_sources(*sources: str | Path) -> None:
 
 def match(
     reference: str | Path, systems: Mapping[str, str | Path], categories: Mapping[str, str] | None = None
-) -> tuple[list[Item], list[Unmatched]]:
+) -> tuple[list[MatchedUtterance], list[Unmatched]]:
     """Match the utterances of the systems with those of the reference.
 
     Args:
@@ -134,7 +134,7 @@ def match(
         unmatched += [Unmatched(key, name, "not in the reference") for key in sorted(files.keys() - references.keys())]
         unmatched += [Unmatched(key, name, "no audio of this system") for key in sorted(references.keys() - files)]
     items = [
-        Item(key, references[key], hypotheses, (categories or {}).get(key))
+        MatchedUtterance(key, references[key], hypotheses, (categories or {}).get(key))
         for key in sorted(references)
         if (hypotheses := {name: files[key] for name, files in found.items() if key in files})
     ]
@@ -147,7 +147,7 @@ def match(
     return items, unmatched
 
 
-def common_sample_rate(items: Iterable[Item]) -> int:
+def common_sample_rate(items: Iterable[MatchedUtterance]) -> int:
     """Return the one sample rate (Hz) of all readable files; unreadable ones are left to the scoring.
 
     Raises:
