@@ -183,7 +183,7 @@ def save_audio(path: str | Path, wav: np.ndarray, sample_rate: int, subtype: str
     if subtype in PCM_SCALE:
         wav, clipped = _quantise(wav, PCM_SCALE[subtype])
     with atomic_path(path) as temporary:
-        # Opened first, so that a missing permission is told as such; soundfile only says "system error".
+        # Opened first, so that a missing permission is reported as such; soundfile only says "system error".
         temporary.touch()
         try:
             soundfile.write(temporary, wav, sample_rate, subtype=subtype, format=FILE_FORMATS[suffix])

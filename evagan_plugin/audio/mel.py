@@ -201,25 +201,3 @@ class MelConversion(nn.Module):
         if self.mean is not None:
             mel = mel + self.mean
         return (mel * self.factor).clamp(self.lowest, self.highest)
-
-
-def check_mel(mel: Tensor, config: MelConfig, name: str = "mel") -> None:
-    """Check that a tensor can be log-mels (..., n_mels, F) of this definition.
-
-    Raises:
-        UsageError: If bands and frames are swapped, the number of bands is another, or values are not finite.
-    """
-    if mel.dim() not in (2, 3):
-        raise UsageError(f"{name} has {mel.dim()} dimensions: (n_mels, frames) or (batch, n_mels, frames) is expected")
-    bands, frames = mel.shape[-2:]
-    if bands != config.n_mels:
-        if frames == config.n_mels:
-            raise UsageError(
-                f"{name} has shape {tuple(mel.shape)}: frames and bands are swapped, transpose it to "
-                f"({config.n_mels}, frames)"
-            )
-        raise UsageError(f"{name} has {bands} bands, the vocoder takes {config.n_mels} (shape {tuple(mel.shape)})")
-    if not frames:
-        raise UsageError(f"{name} has no frames")
-    if not torch.isfinite(mel).all():
-        raise UsageError(f"{name} has values that are not finite (NaN or infinity)")

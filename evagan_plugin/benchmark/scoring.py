@@ -15,7 +15,7 @@ import torchaudio
 import typer
 
 from evagan_plugin.data.kaldi import write_table
-from evagan_plugin.data.systems import Item, match
+from evagan_plugin.data.systems import MatchedUtterance, match
 from evagan_plugin.errors import EvaganError, require
 from evagan_plugin.evaluation.metrics import periodicity
 from evagan_plugin.evaluation.report.markdown import scores_markdown
@@ -62,7 +62,7 @@ def score(
     typer.echo(f"{'ratio':28}{statistics.median(ratios):>9.2f}")
 
 
-def score_pairs(items: Sequence[Item]) -> Scores:
+def score_pairs(items: Sequence[MatchedUtterance]) -> Scores:
     """Do all that ``evagan score --out`` does for these pairs: journal, table and files."""
     with tempfile.TemporaryDirectory() as folder:
         reference, hypothesis, out = (Path(folder, name) for name in ("reference", SYSTEM, "out"))
@@ -86,7 +86,7 @@ class Libraries:
         self.seconds: dict[str, float] = {}
         """Processor seconds by library."""
 
-    def values(self, item: Item) -> dict[str, Any]:
+    def values(self, item: MatchedUtterance) -> dict[str, Any]:
         """Return what the libraries say of a pair: M-STFT, PESQ, and pitch and periodicity ``(1, F)`` of both."""
         with self._timed(READING):
             wavs, narrow = zip(*map(self._read, (item.reference, item.hypotheses[SYSTEM])), strict=True)
@@ -135,5 +135,5 @@ class Libraries:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - start
 
 
-def _seconds(item: Item) -> float:
+def _seconds(item: MatchedUtterance) -> float:
     return soundfile.info(item.reference).duration

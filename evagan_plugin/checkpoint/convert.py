@@ -1,120 +1,94 @@
-"""The whole way from a published checkpoint to an :class:`EVAGANGenerator` and its config."""
+"""The whole way from any checkpoint to an :class:`EVAGANGenerator` and its config."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from evagan_plugin.checkpoint.formats import coqui, espnet, firefly, hifigan
+from evagan_plugin.checkpoint.files import CONFIG, CONFIG_FILES, WEIGHTS, config_beside, weights_file
+from evagan_plugin.checkpoint.formats.catalogue import FORMATS, OURS, config_format, our_config
 from evagan_plugin.checkpoint.formats.names import prefix_before, translated
-from evagan_plugin.checkpoint.native import LANDMARK, fill, folded, load_generator, read_weights
-from evagan_plugin.config import GeneratorConfig, VocoderConfig, build_config, read_yaml
+from evagan_plugin.checkpoint.formats.training import LANDMARK
+from evagan_plugin.checkpoint.native import load_checkpoint
+from evagan_plugin.checkpoint.tensors import fill, folded, read_weights
+from evagan_plugin.config import VocoderConfig, read_yaml
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.model.generator import EVAGANGenerator
 
-CONFIG_FILES = ("config.json", "config.yml", "config.yaml")
 
-
-class Format(NamedTuple):
-    """A published architecture: how its tensors are called, and what its config says in our terms."""
-
-    landmark: str
-    """How a tensor's name ends that tells the format."""
-    module_names: Callable[[GeneratorConfig], dict[str, str]]
-    settings: Callable[[Mapping[str, Any]], dict[str, Any]]
-    statistics: Callable[[Mapping[str, Any], Path], dict[str, Tensor]] = lambda config, folder: {}
-    """Tensors that come from elsewhere than the weights: from the config, or a file in its folder."""
-
-
-FORMATS = {
-    "firefly": Format("head.conv_pre.bias", firefly.module_names, firefly.settings),
-    "hifigan": Format("conv_pre.bias", hifigan.module_names, hifigan.settings),
-    "coqui": Format("conv_pre.bias", hifigan.module_names, coqui.settings, coqui.statistics),
-    "espnet": Format("input_conv.bias", espnet.module_names, espnet.settings, espnet.statistics),
-}
-OURS = "evagan"
-
-
-def open_published(
+def open_checkpoint(
     source: str | Path, config: str | Path | None = None, kind: str = "auto"
 ) -> tuple[VocoderConfig, EVAGANGenerator]:
-    """Open a published checkpoint in our classes.
+    """Open a checkpoint of ours, of a training in a host, or a published one of another project.
 
-    The discriminators' side of the config is the HiFi-GAN preset's (Firefly-GAN: EVA-GAN's); their weights are not
-    converted, since ours are others: training starts them fresh.
+    Discriminators are not converted, since ours are others: training starts them fresh. Their config is that of the
+    HiFi-GAN preset (Firefly-GAN: of the EVA-GAN preset).
 
     Args:
-        source: Weights: a pickle (loaded as weights only), ``.safetensors``, or a checkpoint directory of ours.
+        source: A checkpoint directory of ours, or weights: ``.safetensors`` or a pickle (loaded as weights only).
         config: Config of the source in its own format; the ``config.json``, ``.yml`` or ``.yaml`` beside it when None.
             Firefly-GAN takes a vocoder config of ours, and needs none for the published base model.
-        kind: A key of ``FORMATS``, ``"evagan"``, or ``"auto"`` to tell from the tensors' names.
+        kind: A key of ``FORMATS``, or ``"auto"`` to detect it.
 
     Returns:
-        tuple: Config, and generator with weight norm in evaluation mode.
+        tuple: Config, and generator with weight norm in evaluation mode, on the CPU.
 
     Raises:
         EvaganError: If the weights cannot be read or do not fit the config; tensors that do not are listed.
         ConfigError: If the config is missing or describes what our generator is not.
     """
-    source = Path(source)
-    if kind not in ("auto", OURS, *FORMATS):
-        raise UsageError(f"unknown format '{kind}': {nearest(kind, ['auto', OURS, *FORMATS])}")
-    if kind == OURS or source.is_dir():
-        return load_generator(source, config)
-    if not source.is_file():
-        raise UsageError(f"there is no checkpoint {source}")
-    state = read_weights(source)
-    if kind == "auto":
-        kind = _detect(state, source)
-    if kind == OURS:
-        return load_generator(source, config)
-    config = Path(config) if config else _config_beside(source, kind)
+    if kind not in ("auto", *FORMATS):
+        raise UsageError(f"unknown format '{kind}': {nearest(kind, ['auto', *FORMATS])}")
+    path = weights_file(source)
+    if Path(source).is_dir():
+        kind = OURS
+    if kind in ("auto", OURS) and config is None and _is_native(path):
+        return load_checkpoint(path.parent)
+    state = read_weights(path)
+    names = _detect(state, path) if kind in ("auto", OURS) else kind
+    config = Path(config) if config else None if names == "firefly" else config_beside(path)
+    if config is None and names != "firefly":
+        wanted = CONFIG if names == OURS else " or ".join(CONFIG_FILES)
+        raise ConfigError(f"no {wanted} beside {path}: give the {names} config")
     theirs = read_yaml(config) if config else {}
-    if "vocoder_conf" in theirs:  # an experiment of our ESPnet task with ESPnet's own HiFi-GAN
-        return load_generator(source, config)
-    if kind == "hifigan" and "generator_model_params" in theirs:
-        kind = "coqui"
-    settings = _our_config(kind, theirs, config or source)
-    translation, named = translated(state, FORMATS[kind].module_names(settings.generator))
+    whose = OURS if kind == OURS else config_format(theirs, names)
+    settings = our_config(whose, theirs, config or path)
+    _check_lengths(settings, names, config or path)
+    translation, named = translated(state, FORMATS[names].module_names(settings.generator))
     weights = folded(translation)
     if config:
-        weights |= FORMATS[kind].statistics(theirs, config.parent)
+        weights |= FORMATS[whose].statistics(theirs, config.parent)
     generator = EVAGANGenerator.from_config(settings)
-    fill(generator, weights, source, named)
+    fill(generator, weights, path, named)
     return settings, generator.eval()
 
 
+def _is_native(path: Path) -> bool:
+    """Whether a file is half of what ``save_checkpoint`` writes, and the other half lies beside it."""
+    if path.name != WEIGHTS or not path.with_name(CONFIG).is_file():
+        return False
+    try:
+        with safe_open(path, "pt") as file:
+            return LANDMARK in set(file.keys())
+    except (SafetensorError, OSError):
+        return True  # reading it says that it is damaged
+
+
 def _detect(state: Mapping[str, Tensor], source: Path) -> str:
-    landmarks = {OURS: LANDMARK} | {name: entry.landmark for name, entry in FORMATS.items()}
-    for kind, landmark in landmarks.items():
-        if prefix_before(landmark, state) is not None:
+    for kind, entry in FORMATS.items():
+        if prefix_before(entry.landmark, state) is not None:
             return kind
     raise EvaganError(
-        f"{source} holds no generator that is known (formats: {', '.join(landmarks)}): its tensors are {some(state)}"
+        f"{source} holds no generator that is known (formats: {', '.join(FORMATS)}): its tensors are {some(state)}"
     )
 
 
-def _config_beside(source: Path, kind: str) -> Path | None:
-    if kind == "firefly":
-        return None
-    path = next((path for name in CONFIG_FILES if (path := source.with_name(name)).is_file()), None)
-    if path is None:
-        raise ConfigError(f"no {' or '.join(CONFIG_FILES)} beside {source}: give the {kind} config")
-    return path
-
-
-def _our_config(kind: str, theirs: Mapping[str, Any], path: Path) -> VocoderConfig:
-    try:
-        config = build_config(FORMATS[kind].settings(theirs))
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:  # values of kinds that no config has
-        raise ConfigError(f"{path}: it is no {kind} config: {' '.join(str(error).split())}") from error
+def _check_lengths(config: VocoderConfig, names: str, source: Path) -> None:
+    """Check that a generator whose tensors have the names of a format makes frames x hop samples there, too."""
     stages = zip(config.generator.upsample_rates, config.generator.kernels, strict=True)
-    if kind != "espnet" and any((kernel - rate) % 2 for rate, kernel in stages):
+    if names not in (OURS, "espnet") and any((kernel - rate) % 2 for rate, kernel in stages):
         raise ConfigError(
-            f"{path}: a kernel of an upsampling stage and its rate differ by an odd number: "
+            f"{source}: a kernel of an upsampling stage and its rate differ by an odd number: "
             "the source's output is not frames x hop long"
         )
-    return config

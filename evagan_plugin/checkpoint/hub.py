@@ -8,7 +8,7 @@ from huggingface_hub import ModelCard, ModelCardData, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from torch import nn
 
-from evagan_plugin.checkpoint.native import CONFIG, WEIGHTS
+from evagan_plugin.checkpoint.files import CONFIG, WEIGHTS
 from evagan_plugin.config import VocoderConfig, config_to_dict
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.utils.markdown import markdown_table

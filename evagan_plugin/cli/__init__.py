@@ -16,7 +16,7 @@ from evagan_plugin.cli.info import info
 from evagan_plugin.cli.pack import pack
 from evagan_plugin.cli.plot import plot
 from evagan_plugin.cli.score import score
-from evagan_plugin.cli.synth import synth
+from evagan_plugin.cli.synth import SynthCommand, synth
 from evagan_plugin.errors import UsageError, one_line_errors
 
 BadUsage = typer.BadParameter.__base__
@@ -38,7 +38,7 @@ app = typer.Typer(
 app.command()(info)
 app.command()(doctor)
 app.command("format")(format_)
-app.command()(synth)
+app.command(cls=SynthCommand)(synth)
 app.command()(convert)
 app.command()(pack)
 app.command()(score)

@@ -59,8 +59,12 @@ def compare(
 ) -> None:
     """Compare systems: all that `evagan score` writes, one table (Markdown, JSON, LaTeX), and a page to hear and see
     the worst utterances."""
-    from evagan_plugin.data.systems import parse_systems
-    from evagan_plugin.evaluation.models import parse_models
+    from evagan_plugin.data.systems import check_sources, parse_models, parse_systems
+
+    named = parse_systems(systems)
+    models = parse_models(model or [])
+    check_sources(reference, *named.values())  # before torch is imported, which takes seconds
+
     from evagan_plugin.evaluation.report.compare import compare_systems
     from evagan_plugin.evaluation.report.markdown import comparison_markdown
     from evagan_plugin.evaluation.report.write import write_comparison, write_results
@@ -72,13 +76,13 @@ def compare(
         ground_truth=ground_truth,
         nj=nj,
         device=device,
-        models=parse_models(model or []),
+        models=models,
         rounds=rounds,
         protocol=protocol,
         worst_by=worst_by,
         worst_of=worst_of,
     )
-    comparison = compare_systems(reference, parse_systems(systems), out, options)
+    comparison = compare_systems(reference, named, out, options)
     typer.echo(comparison_markdown(comparison))
     for path in write_comparison(comparison, out):
         typer.echo(f"{path} ({-(-path.stat().st_size // 1000)} kB)", err=True)

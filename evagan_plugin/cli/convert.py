@@ -34,12 +34,16 @@ def convert(
     ] = Target.evagan,
 ) -> None:
     """Convert a published checkpoint. Where tensors do not fit, they are listed and nothing is written."""
-    from evagan_plugin.checkpoint.convert import open_published
+    from evagan_plugin.checkpoint.files import weights_file
+
+    weights_file(source)  # before torch is imported, which takes seconds
+
+    from evagan_plugin.checkpoint.convert import open_checkpoint
     from evagan_plugin.checkpoint.native import save_checkpoint
     from evagan_plugin.errors import require
     from evagan_plugin.espnet.export import export_espnet
 
-    vocoder, generator = open_published(source, config, format_)
+    vocoder, generator = open_checkpoint(source, config, format_)
     if to is Target.coqui:
         require("TTS", "coqui")
         from evagan_plugin.coqui.export import export_coqui

@@ -7,13 +7,13 @@ import typer
 
 
 def format_(
-    data_dir: Annotated[Path, typer.Argument(help="Kaldi data directory with wav.scp.")],
+    data_dir: Annotated[Path, typer.Argument(help="Kaldi data directory with wav.scp, or a directory of audio.")],
     out_dir: Annotated[Path, typer.Argument(help="Where to write the formatted directory.")],
     sample_rate: Annotated[int, typer.Option(min=1, help="Wanted sample rate in Hz.")],
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Go on without the broken files.")] = False,
     nj: Annotated[int, typer.Option(min=1, help="Number of files worked on at a time.")] = 1,
 ) -> None:
-    """Write every utterance of a Kaldi data directory as mono 16-bit WAV of one rate, and list the broken ones."""
+    """Write every utterance of a data directory or folder as mono 16-bit WAV of one rate, and list the broken ones."""
     from evagan_plugin.data.formatting import format_data_dir
     from evagan_plugin.errors import EvaganError
 

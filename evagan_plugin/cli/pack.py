@@ -21,6 +21,10 @@ def pack(
 
     EVAGANVocoder.from_pretrained opens it, here or from the Hugging Face Hub.
     """
+    from evagan_plugin.checkpoint.files import weights_file
+
+    weights_file(model)  # before torch is imported, which takes seconds
+
     from evagan_plugin.checkpoint.hub import ModelFacts
     from evagan_plugin.errors import EvaganError
     from evagan_plugin.inference.vocoder import EVAGANVocoder

@@ -18,8 +18,12 @@ def plot(
     rows: Annotated[int, typer.Option(min=1, help="Utterances to draw at most, evenly chosen.")] = 4,
 ) -> None:
     """Draw reference and systems as mel spectrograms, one row per utterance, full band, one colour scale."""
-    from evagan_plugin.data.systems import parse_systems
+    from evagan_plugin.data.systems import check_sources, parse_systems
+
+    named = parse_systems(systems)
+    check_sources(reference, *named.values())  # before torch is imported, which takes seconds
+
     from evagan_plugin.evaluation.spectrograms import plot_systems
 
-    plot_systems(reference, parse_systems(systems), out, utterance, rows)
+    plot_systems(reference, named, out, utterance, rows)
     typer.echo(out)

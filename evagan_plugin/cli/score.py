@@ -37,14 +37,18 @@ def score(
     device: Device = ScoringOptions.device,
 ) -> None:
     """Score systems: M-STFT, PESQ, log-mel L1, periodicity and voicing, with 95 % intervals, as one table."""
-    from evagan_plugin.data.systems import parse_systems
+    from evagan_plugin.data.systems import check_sources, parse_systems
+
+    named = parse_systems(systems)
+    check_sources(reference, *named.values())  # before torch is imported, which takes seconds
+
     from evagan_plugin.evaluation.report.markdown import scores_markdown
     from evagan_plugin.evaluation.report.write import write_results, write_scores
     from evagan_plugin.evaluation.scoring import score_systems
 
     scores = score_systems(
         reference,
-        parse_systems(systems),
+        named,
         metrics,
         periodicity=periodicity,
         nj=nj,

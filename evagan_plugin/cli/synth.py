@@ -5,6 +5,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
+
+
+class SynthCommand(TyperCommand):
+    """Takes ``--vocoder KIND:PATH SOURCE OUT_DIR``, the older way to write ``KIND:PATH SOURCE OUT_DIR``, too."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        """Parse arguments with the model in the first place, wherever ``--vocoder`` stands."""
+        for place, argument in enumerate(args):
+            name, sign, model = argument.partition("=")
+            if name == "--vocoder" and (sign or args[place + 1 :]):
+                rest = args[:place] + args[place + (1 if sign else 2) :]
+                return super().parse_args(ctx, [model if sign else args[place + 1], *rest])
+        return super().parse_args(ctx, args)
 
 
 class Dtype(StrEnum):
@@ -16,18 +30,22 @@ class Dtype(StrEnum):
 
 
 def synth(
-    paths: Annotated[
-        list[str],
+    model: Annotated[
+        str,
         typer.Argument(
-            metavar="MODEL SOURCE OUT_DIR",
-            help="MODEL: checkpoint directory, .safetensors, or training checkpoint (.pth); left out with --vocoder. "
-            "SOURCE: audio or mel file (.npy, .pt: (n_mels, frames)), directory, wav.scp or feats.scp. "
-            "OUT_DIR: where UTT_ID.wav and wav.scp go.",
+            metavar="MODEL",
+            help="Checkpoint directory, .safetensors, training checkpoint (.pth) or published weights; bigvgan:PATH or "
+            "vocos:PATH for another project's vocoder, which may also be written --vocoder KIND:PATH.",
         ),
     ],
-    vocoder: Annotated[
-        str, typer.Option(metavar="KIND:PATH", help="Another project's vocoder: bigvgan:PATH or vocos:PATH.")
-    ] = "",
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Audio or mel file (.npy, .pt: (n_mels, frames)), directory, wav.scp or feats.scp.",
+        ),
+    ],
+    out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Where UTT_ID.wav and wav.scp go.")],
     config: Annotated[Path | None, typer.Option(help="Config, where it does not lie beside the checkpoint.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
     dtype: Annotated[Dtype, typer.Option(help="Type to compute in.")] = Dtype.float32,
@@ -36,24 +54,19 @@ def synth(
     ] = False,
 ) -> None:
     """Synthesise waveforms; audio that goes in comes out exactly as long as it was."""
-    import torch
+    from evagan_plugin.data.utterances import find_utterances
+    from evagan_plugin.errors import EvaganError
+    from evagan_plugin.inference.spec import check_vocoder
 
-    from evagan_plugin.errors import EvaganError, UsageError
-    from evagan_plugin.inference.batch import find_items, synthesize_all
-    from evagan_plugin.inference.external import open_external
-    from evagan_plugin.inference.vocoder import EVAGANVocoder
+    # Before torch is imported, which takes seconds.
+    utterances = find_utterances(source, features=True)
+    check_vocoder(model, config)
 
-    try:
-        model, source, out_dir = [vocoder, *paths] if vocoder else paths
-    except ValueError:
-        wanted = "SOURCE OUT_DIR" if vocoder else "MODEL SOURCE OUT_DIR"
-        raise UsageError(f"{wanted} expected, not {' '.join(paths)} (see evagan synth --help)") from None
-    if vocoder and untrained:
-        raise UsageError("--untrained is for vocoders of ours, not for --vocoder")
-    items = find_items(source)
-    load = open_external if vocoder else EVAGANVocoder.untrained if untrained else EVAGANVocoder.load
-    failed = synthesize_all(load(model, config, device=device, dtype=getattr(torch, dtype.value)), items, out_dir)
-    typer.echo(f"{len(items) - len(failed)} of {len(items)} utterances written to {out_dir}")
+    from evagan_plugin.inference.batch import synthesize_all
+    from evagan_plugin.inference.external import open_vocoder
+
+    failed = synthesize_all(open_vocoder(model, config, device, dtype.value, untrained), utterances, out_dir)
+    typer.echo(f"{len(utterances) - len(failed)} of {len(utterances)} utterances written to {out_dir}")
     if failed:
         listed = "; ".join(f"{utt_id}: {reason}" for utt_id, reason in failed.items())
-        raise EvaganError(f"{len(failed)} of {len(items)} utterances failed: {listed}")
+        raise EvaganError(f"{len(failed)} of {len(utterances)} utterances failed: {listed}")

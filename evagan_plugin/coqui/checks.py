@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from trainer.generic_utils import remove_experiment_folder
 
-from evagan_plugin.checkpoint.native import DISCRIMINATORS, check_tensors, generator_weights, read_weights
+from evagan_plugin.checkpoint.formats.training import DISCRIMINATORS
+from evagan_plugin.checkpoint.tensors import check_tensors, generator_weights, read_weights
 from evagan_plugin.config import config_difference, config_to_dict
 from evagan_plugin.coqui.config import vocoder_config
 from evagan_plugin.coqui.data import recordings_of

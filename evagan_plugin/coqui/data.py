@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from evagan_plugin.audio.io import AUDIO_SUFFIXES, downmix, load_audio, resample
-from evagan_plugin.audio.mel import MelConversion, check_mel
+from evagan_plugin.audio.features import read_features
+from evagan_plugin.audio.io import downmix, load_audio, resample
+from evagan_plugin.audio.mel import MelConversion
 from evagan_plugin.config import MelConfig, VocoderConfig
-from evagan_plugin.data.segments import Item, SegmentCrop, SegmentSampler, stack
-from evagan_plugin.errors import EvaganError, UsageError
+from evagan_plugin.data.segments import SegmentCrop, SegmentSampler, TrainingItem, stack
+from evagan_plugin.data.utterances import files_below
+from evagan_plugin.errors import UsageError
 
 Sample = str | os.PathLike | tuple | list | Mapping[str, Any]
 """What Coqui calls a sample: a path (``load_wav_data``), a path and one of features (``load_wav_feat_data``), or a
@@ -35,7 +37,7 @@ def load_audio_dir(data_path: str | Path, eval_split_size: int) -> tuple[list[st
     """
     if not data_path or not Path(data_path).is_dir():
         raise UsageError(f"there is no folder '{data_path}' of recordings: give one with --data_path")
-    paths = sorted(str(path) for path in Path(data_path).rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    paths = sorted(map(str, files_below(data_path)))
     if len(paths) <= eval_split_size:
         raise UsageError(
             f"{len(paths)} recordings below {data_path}: more than eval_split_size {eval_split_size} are needed"
@@ -93,11 +95,7 @@ class Source:
 
     def read_features(self, path: str) -> np.ndarray:
         """Return log-mels (frames, n_mels) of a file (n_mels, frames), as Coqui writes them; raises likewise."""
-        try:
-            features = torch.from_numpy(np.load(path, allow_pickle=False)).float()
-        except (OSError, ValueError, EOFError, TypeError) as error:
-            raise EvaganError(f"{path}: not readable as features: {error}") from error
-        check_mel(features, self.mel, path)
+        features = read_features(path, self.mel, "bands_first")
         return self.conversion(features).numpy().T
 
 
@@ -116,7 +114,7 @@ class SegmentDataset(Dataset):
     def __len__(self) -> int:
         return len(self.recordings)
 
-    def __getitem__(self, item: Item) -> tuple[str, dict[str, np.ndarray]]:
+    def __getitem__(self, item: TrainingItem) -> tuple[str, dict[str, np.ndarray]]:
         """Return path and stretch, ``wav`` (frames * hop,) and perhaps ``feats`` (frames, n_mels).
 
         Raises:
@@ -144,7 +142,7 @@ class EpochBatches:
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def __iter__(self) -> Iterator[list[Item]]:
+    def __iter__(self) -> Iterator[list[TrainingItem]]:
         return iter(self.sampler.generate(self.seed + self.epoch)[self.start : self.stop])
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from evagan_plugin.checkpoint.native import fill, folded
+from evagan_plugin.checkpoint.tensors import fill, folded
 from evagan_plugin.config import VocoderConfig, config_to_dict
 from evagan_plugin.coqui.config import EvaGanConfig, vocoder_config
 from evagan_plugin.coqui.mel import audio_config

@@ -11,7 +11,7 @@ from TTS.config.shared_configs import BaseAudioConfig
 from TTS.vocoder.models.base_vocoder import BaseVocoder
 
 from evagan_plugin.audio.mel import MelConversion
-from evagan_plugin.checkpoint.native import fill, generator_weights, read_weights
+from evagan_plugin.checkpoint.tensors import fill, generator_weights, read_weights
 from evagan_plugin.config import config_to_dict
 from evagan_plugin.coqui.checks import check_data, check_run, check_state
 from evagan_plugin.coqui.config import EvaGanConfig, vocoder_config

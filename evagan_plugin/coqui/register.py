@@ -81,7 +81,7 @@ def _check_config_file(model_file: str, model_config: str, **_: object) -> None:
     Raises:
         ConfigError: If the config is missing or cannot be read.
     """
-    from evagan_plugin.checkpoint.native import generator_weights, read_weights
+    from evagan_plugin.checkpoint.tensors import generator_weights, read_weights
     from evagan_plugin.config import read_yaml
 
     try:

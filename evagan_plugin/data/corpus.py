@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from evagan_plugin.data.kaldi import DataDir
+from evagan_plugin.data.utterances import is_hidden
 from evagan_plugin.errors import UsageError
 
 UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 def find_files(root: Path, pattern: str, origin: str) -> list[Path]:
-    """Return the files below ``root`` that match, sorted.
+    """Return the files below ``root`` that match, sorted; hidden ones are passed over.
 
     Args:
         root: Directory of a corpus, or of a part of it.
@@ -22,7 +23,7 @@ def find_files(root: Path, pattern: str, origin: str) -> list[Path]:
     Raises:
         UsageError: If the directory is missing or nothing in it matches.
     """
-    found = sorted(root.glob(pattern))
+    found = sorted(path for path in root.glob(pattern) if not is_hidden(path.relative_to(root)))
     if not found:
         what = f"no {pattern} in it" if root.is_dir() else "there is no such directory"
         raise UsageError(f"{root}: {what}; {origin}")

@@ -1,4 +1,4 @@
-"""Formatting of a data directory: every utterance checked, at one rate, mono, 16 bits, and what was done to it told.
+"""Formatting of a data directory: every utterance checked, mono, 16 bits, at one rate, with a report.
 
 The output is 16-bit WAV whatever the source: vocoders are trained on and compared by 16-bit audio, and one
 format makes reading cheap. Sources of more bits are rounded, which the report counts like any other change.
@@ -17,13 +17,14 @@ import soundfile
 
 from evagan_plugin.audio.io import downmix, effective_bandwidth, load_audio, resample, save_audio
 from evagan_plugin.data.kaldi import DataDir, Segment
+from evagan_plugin.data.utterances import AUDIO_TABLE, find_utterances
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.utils.files import write_text
 from evagan_plugin.utils.progress import track
 
 REPORT = "format_report.tsv"
 SEGMENT_OVERSHOOT = 0.5
-"""Seconds by which a segment may end behind its recording, as in Kaldi's ``extract-segments``; it is then cut."""
+"""Seconds by which a segment may end after its recording, as in Kaldi's ``extract-segments``; it is then cut."""
 NARROW = 0.75
 """A file is called narrow-band if its effective bandwidth is below this part of half the wanted sample rate."""
 WIDE_SUBTYPES = frozenset({"PCM_24", "PCM_32", "FLOAT", "DOUBLE"})
@@ -52,7 +53,7 @@ class Row:
     segment: str
     """``start end`` in seconds, if the utterance is a stretch of ``source``."""
     source_state: str
-    """Size in bytes and time of change in ns of the source: tells whether the work must be done again."""
+    """Size in bytes and time of change in ns of the source: shows whether the work must be done again."""
 
     def same_work(self, other: "Row") -> bool:
         """Whether both rows describe the same source, unchanged, for the same output."""
@@ -95,14 +96,15 @@ class Summary:
 
 
 def format_data_dir(source: Path, target: Path, sample_rate: int, skip_broken: bool = False, jobs: int = 1) -> Summary:
-    """Format a Kaldi data directory.
+    """Format a Kaldi data directory, or a folder of audio.
 
     Writes ``target/data/<utterance>.wav``, ``format_report.tsv`` and, if nothing is broken or ``skip_broken`` is
     set, ``wav.scp utt2spk spk2utt utt2dur utt2num_samples`` and, where the source has them, ``text`` and
     ``feats.scp``. ``segments`` are cut out. What a former run did to an unchanged source is not done again.
 
     Args:
-        source: Data directory with ``wav.scp``.
+        source: Data directory with ``wav.scp``, or a directory that
+            :func:`~evagan_plugin.data.utterances.find_utterances` finds audio in.
         target: Output directory, made if need be.
         sample_rate: Wanted rate in Hz.
         skip_broken: Whether the tables are written without the broken utterances; else there are none of them
@@ -110,10 +112,10 @@ def format_data_dir(source: Path, target: Path, sample_rate: int, skip_broken: b
         jobs: Number of files worked on at a time.
 
     Raises:
-        UsageError: If the source directory is malformed, or the target is the source.
+        UsageError: If the source is malformed or holds no audio, or the target is the source.
         EvaganError: If an output cannot be written, or every utterance is broken.
     """
-    data = DataDir.read(source)
+    data = _read_source(source)
     if source.resolve() == target.resolve():
         raise UsageError(f"{target}: the formatted directory must be another one than the source")
     before = _read_report(target / REPORT)
@@ -141,6 +143,12 @@ def format_data_dir(source: Path, target: Path, sample_rate: int, skip_broken: b
         return summary
     _formatted_dir(data, good, target).write(target)
     return summary
+
+
+def _read_source(source: Path) -> DataDir:
+    if (source / AUDIO_TABLE).is_file() or not source.is_dir():
+        return DataDir.read(source)
+    return DataDir(wav={utterance.utt_id: utterance.source for utterance in find_utterances(source)})
 
 
 def _recordings(data: DataDir) -> list[tuple[str, dict[str, Segment | None]]]:

@@ -1,16 +1,21 @@
 """Kaldi data directories: ``wav.scp utt2spk spk2utt utt2dur`` and their like, read, checked and written."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from evagan_plugin.audio.features import ARCHIVED
 from evagan_plugin.errors import UsageError, some
 from evagan_plugin.utils.files import write_text
 
+BAD_KEY = re.compile(r"[\s/]|^\.|^$")
+"""What no key of a table may have: white space, which ends it, and what cannot stand in the name of its file."""
+
 
 def read_table(path: str | Path) -> dict[str, str]:
-    """Read ``key value`` lines; the value is everything behind the first white space, spaces included.
+    """Read ``key value`` lines; the value is everything after the first white space, spaces included.
 
     Blank lines are skipped. The keys become names of files, so a key may hold no ``/`` and not begin with a dot.
 
@@ -25,10 +30,10 @@ def read_table(path: str | Path) -> dict[str, str]:
             continue
         key, *rest = line.split(maxsplit=1)
         if not rest:
-            raise UsageError(f"{path}:{number}: '{key}' has nothing behind it; a line is '<id> <value>'")
+            raise UsageError(f"{path}:{number}: '{key}' has nothing after it; a line is '<id> <value>'")
         if key in table:
             raise UsageError(f"{path}:{number}: duplicate id '{key}', first on line {line_of[key]}; ids must be unique")
-        if "/" in key or key.startswith("."):
+        if BAD_KEY.search(key):
             raise UsageError(f"{path}:{number}: id '{key}' cannot name a file: no '/' in it, no '.' at its start")
         table[key] = rest[0].strip()
         line_of[key] = number
@@ -55,14 +60,52 @@ def read_scp(path: str | Path) -> dict[str, str]:
     return table
 
 
+def read_wav_scp(path: str | Path) -> dict[str, str]:
+    """Read the audio file of each utterance from a ``wav.scp``.
+
+    Raises:
+        UsageError: As :func:`read_scp`; also if ``segments`` lie beside it, so that it lists recordings and not
+            utterances, or if audio is in a Kaldi archive.
+    """
+    check_no_segments(path)
+    return _without_archives(path, read_scp(path))
+
+
+def check_no_segments(wav_scp: str | Path) -> None:
+    """Check that a ``wav.scp`` lists utterances, not recordings with ``segments`` beside (raises UsageError)."""
+    folder = Path(wav_scp).parent
+    if (folder / "segments").is_file():
+        raise UsageError(
+            f"{folder} has segments: cut its recordings into utterances first, with "
+            f"`evagan format {folder} OUT_DIR --sample-rate HZ`, and give OUT_DIR"
+        )
+
+
+def _without_archives(path: str | Path, wav: dict[str, str]) -> dict[str, str]:
+    for key, value in wav.items():
+        if ARCHIVED.search(value):
+            raise UsageError(
+                f"{path}: the audio of '{key}' is in a Kaldi archive ({value}), which is not read: write files first, "
+                "for example with ESPnet's scripts/audio/format_wav_scp.sh --audio_format wav"
+            )
+    return wav
+
+
+def safe_key(name: str) -> str:
+    """Return a name as it can be a key of a table: ``_`` for white space, ``-`` for ``/``, no dot at its start."""
+    return re.sub(r"\s+", "_", name.replace("/", "-")).lstrip(".") or "audio"
+
+
 def write_table(path: str | Path, table: Mapping[str, object]) -> None:
     """Write ``key value`` lines sorted by key in byte order (Kaldi's ``LC_ALL=C``), whole or not at all.
 
     Raises:
-        UsageError: If a value would not be read back as it is: it is empty, has a line break or outer white space, or
-            is no UTF-8 (a file name of an older system).
+        UsageError: If a line would not be read back as it is: a key has white space or ``/`` or begins with a dot; a
+            value is empty, has a line break or outer white space, or is no UTF-8 (a file name of an older system).
     """
     for key, value in table.items():
+        if BAD_KEY.search(key):
+            raise UsageError(f"{path}: {key!r} cannot be an id: no white space or '/' in it, no '.' at its start")
         text = str(value)
         if not text or text != text.strip() or "\n" in text or not _is_unicode(text):
             raise UsageError(f"{path}: {text!r} of '{key}' cannot stand in a table: rename the file, or mend the text")
@@ -79,7 +122,7 @@ def _is_unicode(text: str) -> bool:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").split("\n")
+        return path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8 text (byte {error.start})") from error
     except OSError as error:
@@ -113,7 +156,7 @@ class DataDir:
     """Seconds, as written in the file."""
     utt2num_samples: dict[str, str] = field(default_factory=dict)
     category: dict[str, str] = field(default_factory=dict)
-    """``utt2kind``: what is to be heard, e.g. ``speech`` or ``drums``; scores are told by it. Not ESPnet's
+    """``utt2kind``: what is to be heard, e.g. ``speech`` or ``drums``; scores are reported by it. Not ESPnet's
     ``utt2category``, which sorts batches by words of its own."""
 
     @property
@@ -134,7 +177,8 @@ class DataDir:
             what = "has no wav.scp" if path.is_dir() else "is not a directory"
             raise UsageError(f"{path}: {what}; a Kaldi data directory with wav.scp is needed")
         tables = {name: _read_optional(path / file) for name, file in _OPTIONAL_TABLES.items()}
-        data = cls(wav=read_scp(path / "wav.scp"), segments=_read_segments(path / "segments"), **tables)
+        wav = _without_archives(path / "wav.scp", read_scp(path / "wav.scp"))
+        data = cls(wav=wav, segments=_read_segments(path / "segments"), **tables)
         data.check(path)
         return data
 

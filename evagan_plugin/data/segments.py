@@ -17,26 +17,24 @@ import numpy as np
 import soundfile
 import torch
 
+from evagan_plugin.audio.features import check_frames, check_shape
 from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.config import VocoderConfig
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.utils.progress import track
 
-FEATS_TOLERANCE_FRAMES = 2
-"""Frames by which features may be shorter or longer than their audio: centred framing adds one, and acoustic models
-that make several frames a step round up or down."""
 LISTENING_SECONDS = 10
 """What is synthesised of a validation utterance for TensorBoard at most."""
 PCM_16_SCALE = 2**15
 READERS = 8
 """Threads that look at audio files."""
 
-Item = tuple[str, int]
+TrainingItem = tuple[str, int]
 """Utterance id and a random number that says where to cut it."""
 
 
 class SegmentSampler:
-    """Batches of :data:`Item` for one of several processes; all processes together hold the batches of one.
+    """Batches of :data:`TrainingItem` for one of several processes; all processes together hold the batches of one.
 
     Training: each epoch shuffles all utterances and cuts the list into batches of exactly ``batch_size``; what is
     left over is left out, other utterances in each epoch. Fewer utterances than ``batch_size`` are repeated, cut
@@ -72,14 +70,14 @@ class SegmentSampler:
             return max(count // self.batch_size, 1)
         return max(min(math.ceil(count / self.batch_size), count // self.world_size), 1)
 
-    def generate(self, seed: int) -> list[list[Item]]:
+    def generate(self, seed: int) -> list[list[TrainingItem]]:
         """Return the batches of an epoch that has this seed."""
         items = self._drawn(seed) if self.train else [(name, zlib.crc32(name.encode())) for name in self.utterances]
         bounds = np.linspace(0, len(items), len(self) + 1).astype(int)
         batches = [items[start:end] for start, end in itertools.pairwise(bounds)]
         return [batch[self.rank :: self.world_size] for batch in batches]
 
-    def _drawn(self, seed: int) -> list[Item]:
+    def _drawn(self, seed: int) -> list[TrainingItem]:
         generator = np.random.default_rng(seed)
         wanted = len(self) * self.batch_size
         rounds = math.ceil(wanted / len(self.utterances))
@@ -129,7 +127,7 @@ class SegmentCrop:
         Args:
             utterance: Its id, for errors.
             data: ``wav`` (T,) and perhaps ``feats`` (F, n_mels), where F is T / hop up to
-                :data:`FEATS_TOLERANCE_FRAMES`.
+                :data:`~evagan_plugin.audio.features.FRAMES_TOLERANCE`.
             draw: Random number that says where the stretch begins.
 
         Returns:
@@ -142,7 +140,9 @@ class SegmentCrop:
         wav = _mono(utterance, data["wav"])
         available = len(wav) // self.hop_length
         if "feats" in data:
-            self._check_feats(utterance, data["feats"], len(wav))
+            name = f"utterance '{utterance}'"
+            check_shape(data["feats"].shape, len(self.silence), f"{name}: feats", "frames_first")
+            check_frames(len(data["feats"]), len(wav), self.hop_length, name)
             available = min(available, len(data["feats"]))
         frames = min(max(available, self.min_frames), self.max_frames)
         start = draw % (available - frames + 1) if available > frames else 0
@@ -156,18 +156,6 @@ class SegmentCrop:
             if not np.isfinite(values).all():
                 raise EvaganError(f"utterance '{utterance}': {name} has values that are NaN or infinite")
         return cut
-
-    def _check_feats(self, utterance: str, feats: np.ndarray, samples: int) -> None:
-        bands = len(self.silence)
-        if feats.ndim != 2 or feats.shape[1] != bands:
-            swapped = feats.ndim == 2 and feats.shape[0] == bands
-            hint = "frames and bands are swapped" if swapped else "other features than the model's mel"
-            raise UsageError(f"utterance '{utterance}': feats of shape {feats.shape}, not (frames, {bands}): {hint}")
-        if abs(len(feats) * self.hop_length - samples) > FEATS_TOLERANCE_FRAMES * self.hop_length:
-            raise UsageError(
-                f"utterance '{utterance}': {len(feats)} frames of {self.hop_length} samples beside {samples} samples "
-                f"({samples / self.hop_length:.1f} frames): make both from the same recording with the same hop"
-            )
 
 
 def stack(items: Sequence[tuple[str, dict[str, np.ndarray]]]) -> tuple[list[str], dict[str, torch.Tensor]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import soundfile
 
-from evagan_plugin.audio.io import AUDIO_SUFFIXES
-from evagan_plugin.data.kaldi import read_scp
+from evagan_plugin.data.kaldi import safe_key
+from evagan_plugin.data.utterances import find_utterances
 from evagan_plugin.errors import UsageError, some
 
 REFERENCE = "reference"
@@ -15,7 +15,7 @@ REFERENCE = "reference"
 
 
 @dataclass(frozen=True)
-class Item:
+class MatchedUtterance:
     """One utterance of the reference and what each system made of it."""
 
     utt_id: str
@@ -38,30 +38,13 @@ def read_source(path: str | Path) -> dict[str, Path]:
     """Return audio files by utterance id.
 
     Args:
-        path: ``wav.scp``; a directory that holds one; or a directory of audio files, its sub-directories
-            included, whose stems are the ids.
+        path: A directory or a table, read as :func:`~evagan_plugin.data.utterances.find_utterances` says.
 
     Raises:
-        UsageError: If there is nothing, or two files have one stem.
+        UsageError: If there is no audio, or two files have one id.
     """
-    path = Path(path)
-    if path.is_dir() and (path / "wav.scp").is_file():
-        path = path / "wav.scp"
-    if path.is_file() and path.suffix == ".scp":
-        return {utt_id: Path(file) for utt_id, file in read_scp(path).items()}
-    if not path.is_dir():
-        what = "is a single file" if path.exists() else "does not exist"
-        raise UsageError(f"{path} {what}: a directory of audio or a wav.scp is needed")
-    found: dict[str, Path] = {}
-    for file in sorted(path.rglob("*")):
-        if file.suffix.lower() not in AUDIO_SUFFIXES or file.name.startswith("."):
-            continue
-        if file.stem in found:
-            raise UsageError(f"{path}: {found[file.stem]} and {file} have one utterance id, '{file.stem}'")
-        found[file.stem] = file
-    if not found:
-        raise UsageError(f"{path}: no audio files in it ({', '.join(sorted(AUDIO_SUFFIXES))})")
-    return found
+    check_sources(path)
+    return {utterance.utt_id: Path(utterance.source) for utterance in find_utterances(path)}
 
 
 def check_system_names(names: Iterable[str], taken: Iterable[str] = (REFERENCE,)) -> None:
@@ -69,6 +52,12 @@ def check_system_names(names: Iterable[str], taken: Iterable[str] = (REFERENCE,)
     for name in names:
         if name in taken:
             raise UsageError(f"'{name}' is the name of the reference itself: give the system another, as in NAME=PATH")
+
+
+def split_name(argument: str) -> tuple[str, str]:
+    """Return name and path of a ``NAME=PATH`` argument; no name if it is a path alone, which may hold an ``=``."""
+    name, sign, path = argument.partition("=")
+    return (name, path) if sign and not Path(argument).exists() else ("", argument)
 
 
 def parse_systems(arguments: Sequence[str]) -> dict[str, str]:
@@ -79,9 +68,8 @@ def parse_systems(arguments: Sequence[str]) -> dict[str, str]:
     """
     systems: dict[str, str] = {}
     for argument in arguments:
-        name, sign, path = argument.partition("=")
-        if not sign or Path(argument).exists():
-            path = argument
+        name, path = split_name(argument)
+        if path == argument:
             folder = Path(path).absolute()
             name = folder.parent.name if folder.suffix == ".scp" else folder.name
         if not name or not path:
@@ -92,9 +80,34 @@ def parse_systems(arguments: Sequence[str]) -> dict[str, str]:
     return systems
 
 
+def parse_models(arguments: Sequence[str]) -> dict[str, str]:
+    """Read ``NAME=MODEL`` arguments of ``--model``.
+
+    Raises:
+        UsageError: If one has no name or no model, or a name comes twice.
+    """
+    models: dict[str, str] = {}
+    for argument in arguments:
+        name, model = split_name(argument)
+        if not name or not model:
+            raise UsageError(f"--model {argument}: NAME=PATH, NAME=bigvgan:PATH or NAME=vocos:PATH is expected")
+        if name in models:
+            raise UsageError(f"--model {argument}: '{name}' has a model already, {models[name]}")
+        models[name] = model
+    return models
+
+
+def check_sources(*sources: str | Path) -> None:
+    """Check that directories and tables are there, before anything slow is imported (raises :class:`UsageError`)."""
+    for source in map(Path, sources):
+        if not source.is_dir() and not (source.is_file() and source.suffix == ".scp"):
+            what = "is a single file" if source.exists() else "does not exist"
+            raise UsageError(f"{source} {what}: a directory of audio or a wav.scp is needed")
+
+
 def match(
     reference: str | Path, systems: Mapping[str, str | Path], categories: Mapping[str, str] | None = None
-) -> tuple[list[Item], list[Unmatched]]:
+) -> tuple[list[MatchedUtterance], list[Unmatched]]:
     """Match the utterances of the systems with those of the reference.
 
     Args:
@@ -121,7 +134,7 @@ def match(
         unmatched += [Unmatched(key, name, "not in the reference") for key in sorted(files.keys() - references.keys())]
         unmatched += [Unmatched(key, name, "no audio of this system") for key in sorted(references.keys() - files)]
     items = [
-        Item(key, references[key], hypotheses, (categories or {}).get(key))
+        MatchedUtterance(key, references[key], hypotheses, (categories or {}).get(key))
         for key in sorted(references)
         if (hypotheses := {name: files[key] for name, files in found.items() if key in files})
     ]
@@ -134,7 +147,7 @@ def match(
     return items, unmatched
 
 
-def common_sample_rate(items: Iterable[Item]) -> int:
+def common_sample_rate(items: Iterable[MatchedUtterance]) -> int:
     """Return the one sample rate (Hz) of all readable files; unreadable ones are left to the scoring.
 
     Raises:
@@ -180,4 +193,4 @@ def read_categories(manifest: str | Path) -> dict[str, str]:
     short = next((row for row in rows if len(row) <= max(key, category)), None)
     if short:
         raise UsageError(f"{manifest}: a line has {len(short)} columns, its head has {len(columns)}: {short[0]}")
-    return {row[key]: row[category] for row in rows}
+    return {safe_key(row[key]): row[category] for row in rows}

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from evagan_plugin.checkpoint.native import fill, folded
+from evagan_plugin.checkpoint.tensors import fill, folded
 from evagan_plugin.config import VocoderConfig, config_to_dict
 from evagan_plugin.model.generator import EVAGANGenerator
 from evagan_plugin.utils.files import atomic_path, write_text

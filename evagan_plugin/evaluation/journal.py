@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from evagan_plugin import __version__
-from evagan_plugin.data.systems import Item
+from evagan_plugin.data.systems import MatchedUtterance
 from evagan_plugin.errors import EvaganError
 from evagan_plugin.evaluation.alignment import Alignment
 from evagan_plugin.evaluation.metrics.base import MetricInfo
@@ -31,14 +31,14 @@ class Journal:
         self._done = {(line["utt_id"], line["system"]): line for line in _read_lines(self.path)}
         self._stream: TextIO | None = None
 
-    def finished(self, item: Item, systems: Iterable[str]) -> list[UtteranceScore] | None:
+    def finished(self, item: MatchedUtterance, systems: Iterable[str]) -> list[UtteranceScore] | None:
         """Return the scores of an utterance if all its systems are done, else None."""
         lines = [self._done.get((item.utt_id, system)) for system in systems]
         if any(line is None or line["made_from"] != self._made_from(item, line["system"]) for line in lines):
             return None
         return [_decode(line) for line in lines]
 
-    def add(self, item: Item, scores: Iterable[UtteranceScore]) -> None:
+    def add(self, item: MatchedUtterance, scores: Iterable[UtteranceScore]) -> None:
         """Append the scores of an utterance and put them on disk."""
         try:
             if self._stream is None:
@@ -63,11 +63,11 @@ class Journal:
         if lines:
             write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in lines))
 
-    def _encode(self, item: Item, score: UtteranceScore) -> dict[str, Any]:
+    def _encode(self, item: MatchedUtterance, score: UtteranceScore) -> dict[str, Any]:
         made_from = self._made_from(item, score.system)
         return {**asdict(score), "values": nulled(score.values), "made_from": made_from}
 
-    def _made_from(self, item: Item, system: str) -> dict[str, Any]:
+    def _made_from(self, item: MatchedUtterance, system: str) -> dict[str, Any]:
         files = [item.reference, *filter(None, [item.hypotheses.get(system)])]
         return {
             "version": __version__,

@@ -1,13 +1,13 @@
 """The models that made the compared systems: their size, and how fast they are side by side."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evagan_plugin.errors import EvaganError, UsageError, nearest
 from evagan_plugin.evaluation.speed import gflops_per_second, measure, prepare
-from evagan_plugin.inference.external import EXTERNAL, open_external
-from evagan_plugin.inference.vocoder import EVAGANVocoder, Vocoder
+from evagan_plugin.inference.external import open_vocoder
+from evagan_plugin.inference.vocoder import Vocoder
 from evagan_plugin.utils.device import describe_device
 
 SECONDS = 2.0
@@ -49,23 +49,6 @@ class Costs:
         )
 
 
-def parse_models(arguments: Sequence[str]) -> dict[str, str]:
-    """Read ``NAME=MODEL`` arguments.
-
-    Raises:
-        UsageError: If one has no name or no model, or a name comes twice.
-    """
-    models: dict[str, str] = {}
-    for argument in arguments:
-        name, _, model = argument.partition("=")
-        if not name or not model:
-            raise UsageError(f"--model {argument}: NAME=PATH, NAME=bigvgan:PATH or NAME=vocos:PATH is expected")
-        if name in models:
-            raise UsageError(f"--model {argument}: '{name}' has a model already, {models[name]}")
-        models[name] = model
-    return models
-
-
 def open_models(models: Mapping[str, str], systems: Mapping[str, object], device: str) -> dict[str, Vocoder]:
     """Open the models of systems, by system.
 
@@ -78,9 +61,8 @@ def open_models(models: Mapping[str, str], systems: Mapping[str, object], device
             raise UsageError(f"--model {name}={models[name]}: no system is called '{name}': {nearest(name, systems)}")
     opened = {}
     for name, model in models.items():
-        load = open_external if model.partition(":")[0] in EXTERNAL else EVAGANVocoder.load
         try:
-            opened[name] = load(model, device=device)
+            opened[name] = open_vocoder(model, device=device)
         except EvaganError as error:
             raise type(error)(f"--model {name}={model}: {error}") from None
     return opened

@@ -14,9 +14,9 @@ import torch
 from evagan_plugin.errors import EvaganError
 
 
-def in_processes[Item, Result](
-    function: Callable[[Item], Result], items: Sequence[Item], jobs: int
-) -> Iterator[tuple[Item, Result]]:
+def in_processes[T, Result](
+    function: Callable[[T], Result], items: Sequence[T], jobs: int
+) -> Iterator[tuple[T, Result]]:
     """Yield every item with what the function makes of it, as they are done; close it to stop the work.
 
     The processes are spawned: torch's threads do not survive a fork, and CREPE, PESQ and numpy's generator share state.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from evagan_plugin.data.systems import (
-    Item,
+    MatchedUtterance,
     Unmatched,
     check_system_names,
     common_sample_rate,
@@ -75,7 +75,7 @@ class ScoringPlan:
     """Where each system's audio lies."""
     options: ScoringOptions
     metrics: tuple[Metric, ...]
-    items: list[Item]
+    items: list[MatchedUtterance]
     """What can be scored, sorted by utterance id."""
     unmatched: list[Unmatched]
     sample_rate: int
@@ -171,8 +171,8 @@ class _Work:
 
 
 def _score_all(
-    items: Sequence[Item], work: _Work, nj: int, journal: Journal | None
-) -> Iterator[tuple[Item, list[UtteranceScore]]]:
+    items: Sequence[MatchedUtterance], work: _Work, nj: int, journal: Journal | None
+) -> Iterator[tuple[MatchedUtterance, list[UtteranceScore]]]:
     """Yield every utterance with its scores: those of the journal first, then new ones as they are done."""
     waiting = []
     for item in items:
@@ -203,7 +203,7 @@ def _prepared(names: tuple[str, ...], device: str) -> tuple[Family, ...]:
     return families
 
 
-def _score(item: Item, work: _Work) -> list[UtteranceScore]:
+def _score(item: MatchedUtterance, work: _Work) -> list[UtteranceScore]:
     """Score an utterance; of the families' metrics only those that were asked for stay."""
     return [
         replace(

@@ -9,7 +9,7 @@ import numpy as np
 
 from evagan_plugin.audio.io import downmix, load_audio, save_audio
 from evagan_plugin.audio.mel import metric_mel
-from evagan_plugin.data.systems import Item
+from evagan_plugin.data.systems import MatchedUtterance
 from evagan_plugin.errors import EvaganError
 from evagan_plugin.evaluation.alignment import align
 from evagan_plugin.evaluation.metrics.base import Family, NotScored, Sums
@@ -22,7 +22,7 @@ CLIPPED_SAMPLES = 3
 """So many samples at or beyond full scale count as clipping."""
 
 
-def score_item(item: Item, families: Sequence[Family], ground_truth: bool = False) -> list[UtteranceScore]:
+def score_item(item: MatchedUtterance, families: Sequence[Family], ground_truth: bool = False) -> list[UtteranceScore]:
     """Score every system on one utterance; the reference is read and analysed once.
 
     Bad input becomes the ``problem`` of the scores that it spoils. ``families`` must be prepared.
@@ -41,7 +41,7 @@ def score_item(item: Item, families: Sequence[Family], ground_truth: bool = Fals
 class _AnalysedReference:
     """A reference and what the families know of it, kept for all systems."""
 
-    def __init__(self, item: Item, families: Sequence[Family], wav: np.ndarray, sample_rate: int):
+    def __init__(self, item: MatchedUtterance, families: Sequence[Family], wav: np.ndarray, sample_rate: int):
         self.item = item
         self.families = families
         self.wav = wav

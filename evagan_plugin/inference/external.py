@@ -1,4 +1,4 @@
-"""Other vocoders beside ours: BigVGAN and Vocos from their own packages, opened from local files."""
+"""Any vocoder by name: ours, and BigVGAN and Vocos from their own packages, opened from local files."""
 
 import contextlib
 import io
@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from evagan_plugin.checkpoint.formats import hifigan
 from evagan_plugin.checkpoint.formats.fields import take
-from evagan_plugin.checkpoint.native import fill, folded, read_weights
+from evagan_plugin.checkpoint.tensors import fill, folded, read_weights
 from evagan_plugin.config import MelConfig, read_yaml
 from evagan_plugin.errors import ConfigError, UsageError, nearest, require
-from evagan_plugin.inference.vocoder import Vocoder
+from evagan_plugin.inference.spec import external_files, split_spec
+from evagan_plugin.inference.vocoder import EVAGANVocoder, Vocoder
 
 VOCOS_CLASSES = {
     "feature_extractor": "vocos.feature_extractors.MelSpectrogramFeatures",
@@ -24,6 +25,37 @@ VOCOS_CLASSES = {
     "head": "vocos.heads.ISTFTHead",
 }
 """What a config of Vocos may name: it is a recipe for calling anything, so nothing else is called."""
+
+
+def open_vocoder(
+    spec: str | Path,
+    config: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype = "float32",
+    untrained: bool = False,
+) -> Vocoder:
+    """Open a vocoder by what a user calls it.
+
+    Args:
+        spec: A checkpoint, as :meth:`EVAGANVocoder.load` takes it, or ``bigvgan:PATH`` or ``vocos:PATH``, as
+            :func:`open_external` does.
+        config: Its config, where it does not lie beside the weights.
+        device: Where to compute.
+        dtype: Floating-point type to compute in, or its name.
+        untrained: Take the config alone, with random weights; of ours only.
+
+    Raises:
+        UsageError: If there is no such file or kind.
+        EvaganError: If it cannot be opened.
+    """
+    kind, path = split_spec(spec)
+    dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+    if kind and untrained:
+        raise UsageError(f"untrained: only a vocoder of ours can be built from its config alone, not {spec}")
+    if kind:
+        return open_external(f"{kind}:{path}", config, device, dtype)
+    load = EVAGANVocoder.untrained if untrained else EVAGANVocoder.load
+    return load(path, config, device, dtype)
 
 
 def open_external(
@@ -46,19 +78,14 @@ def open_external(
         EvaganError: If the package is not installed, or weights and config do not fit.
     """
     kind, _, path = spec.partition(":")
-    if kind not in EXTERNAL or not path:
-        raise UsageError(f"'{spec}' is not KIND:PATH with a known kind: {nearest(kind, EXTERNAL)}")
-    weights_name, config_name, build = EXTERNAL[kind]
-    weights = Path(path) / weights_name if Path(path).is_dir() else Path(path)
-    config = weights.with_name(config_name) if config is None else Path(config)
-    for file in (weights, config):
-        if not file.is_file():
-            raise UsageError(f"{kind}: there is no file {file}")
+    if kind not in BUILDERS or not path:
+        raise UsageError(f"'{spec}' is not KIND:PATH with a known kind: {nearest(kind, BUILDERS)}")
+    weights, config = external_files(kind, path, config)
     settings = read_yaml(config)  # JSON is YAML
     try:
-        mel, model = build(settings)
+        mel, model = BUILDERS[kind](settings)
     except ConfigError as error:
-        raise ConfigError(f"{config}: {error}") from None
+        raise error.within(config) from None
     except (AttributeError, KeyError, NotImplementedError, TypeError, ValueError) as error:
         raise ConfigError(f"{config}: {kind} cannot be built: {' '.join(str(error).split())}") from error
     fill(model, folded(read_weights(weights)), weights)
@@ -83,7 +110,9 @@ def _build_bigvgan(settings: Mapping[str, Any]) -> tuple[MelConfig, nn.Module]:
     mel = MelConfig(**hifigan.mel_settings(settings))
     factor = math.prod(take(settings, "upsample_rates", "config"))
     if factor != mel.hop_length:
-        raise ConfigError(f"upsample_rates give {factor} samples a frame, hop_size is {mel.hop_length}")
+        raise ConfigError(
+            f"upsample_rates give {factor} samples per frame, hop_size is {mel.hop_length}", "config.upsample_rates"
+        )
     with (
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
@@ -100,7 +129,9 @@ def _build_vocos(settings: Mapping[str, Any]) -> tuple[MelConfig, nn.Module]:
     for name, only in VOCOS_CLASSES.items():
         part = take(settings, name, "config")
         if take(part, "class_path", name) != only:
-            raise ConfigError(f"{name}.class_path is {part['class_path']!r}: only {only!r} can be opened")
+            raise ConfigError(
+                f"{name}.class_path is {part['class_path']!r}: only {only!r} can be opened", f"{name}.class_path"
+            )
         parts[name] = vocos.instantiate_class((), part)
     audio = {"sample_rate": 24000, "n_fft": 1024, "hop_length": 256, "n_mels": 100, "padding": "center"}
     audio |= settings["feature_extractor"].get("init_args", {})
@@ -119,9 +150,8 @@ def _build_vocos(settings: Mapping[str, Any]) -> tuple[MelConfig, nn.Module]:
     return mel, vocos.Vocos(**parts)
 
 
-Build = Callable[[Mapping[str, Any]], tuple[MelConfig, nn.Module]]
-EXTERNAL: dict[str, tuple[str, str, Build]] = {
-    "bigvgan": ("bigvgan_generator.pt", "config.json", _build_bigvgan),
-    "vocos": ("pytorch_model.bin", "config.yaml", _build_vocos),
+BUILDERS: dict[str, Callable[[Mapping[str, Any]], tuple[MelConfig, nn.Module]]] = {
+    "bigvgan": _build_bigvgan,
+    "vocos": _build_vocos,
 }
-"""By kind: the published name of its weights, that of its config, and what builds mel and model."""
+"""By kind: what builds mel and model from a config."""

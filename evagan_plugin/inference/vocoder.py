@@ -8,10 +8,13 @@ from huggingface_hub import ModelCard, ModelHubMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from evagan_plugin.audio.features import check_mel
 from evagan_plugin.audio.io import resample
-from evagan_plugin.audio.mel import MelSpectrogram, check_mel
+from evagan_plugin.audio.mel import MelSpectrogram
+from evagan_plugin.checkpoint.convert import open_checkpoint
+from evagan_plugin.checkpoint.files import load_config_of
 from evagan_plugin.checkpoint.hub import ModelFacts, download, model_card
-from evagan_plugin.checkpoint.native import load_config_of, load_generator, save_checkpoint
+from evagan_plugin.checkpoint.native import save_checkpoint
 from evagan_plugin.config import MelConfig, VocoderConfig
 from evagan_plugin.errors import UsageError
 from evagan_plugin.model.generator import EVAGANGenerator
@@ -139,8 +142,8 @@ class EVAGANVocoder(
         """Open a checkpoint.
 
         Args:
-            path: Directory with ``config.yaml`` and ``model.safetensors``, a ``.safetensors`` file, or a training
-                checkpoint (``.pth``) of ESPnet or Coqui TTS with its config beside it.
+            path: Directory with ``config.yaml`` and ``model.safetensors``, a training checkpoint (``.pth``) of ESPnet
+                or Coqui TTS, or a published one that can be converted; with its config beside it.
             config: Config file, where it does not lie beside the weights.
             device: Where to compute.
             dtype: Floating-point type to compute in.
@@ -148,7 +151,7 @@ class EVAGANVocoder(
         Raises:
             EvaganError: If there is no checkpoint, it is damaged, or weights and config do not fit.
         """
-        return cls(*load_generator(path, config), device=device, dtype=dtype)
+        return cls(*open_checkpoint(path, config), device=device, dtype=dtype)
 
     @classmethod
     def untrained(

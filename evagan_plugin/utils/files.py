@@ -27,7 +27,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise EvaganError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        # Whatever keeps it from being removed has been told above, or there is nothing to remove.
+        # Whatever keeps it from being removed has been reported above, or there is nothing to remove.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 

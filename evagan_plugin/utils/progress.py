@@ -9,7 +9,7 @@ from tqdm import tqdm
 SECONDS_BETWEEN_LINES = 10.0
 
 
-def track[Item](items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:
+def track[T](items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """Yield the items and show on standard error how many are done.
 
     Args:

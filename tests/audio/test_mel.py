@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from evagan_plugin.audio.mel import MelConversion, MelMismatchError, MelSpectrogram, check_mel
+from evagan_plugin.audio.features import check_mel
+from evagan_plugin.audio.mel import MelConversion, MelMismatchError, MelSpectrogram
 from evagan_plugin.config import MelConfig
 from evagan_plugin.errors import UsageError
 

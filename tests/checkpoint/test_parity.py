@@ -10,8 +10,8 @@ import yaml
 from published import STYLES, EspnetHiFiGAN, Firefly, HiFiGAN, loud
 from torch import Tensor, nn
 
-from evagan_plugin.checkpoint.convert import open_published
-from evagan_plugin.checkpoint.native import load_generator, save_checkpoint
+from evagan_plugin.checkpoint.convert import open_checkpoint
+from evagan_plugin.checkpoint.native import load_checkpoint, save_checkpoint
 from evagan_plugin.inference.vocoder import EVAGANVocoder
 
 OFFICIAL = {
@@ -83,8 +83,8 @@ def seed():
 def differ(published: nn.Module, source: Path, mel: Tensor, config: Path | None = None, kind: str = "auto") -> float:
     """Return the largest difference between a published model and its conversion, through a checkpoint on the disk."""
     checkpoint = source.parent / "converted"
-    save_checkpoint(checkpoint, *open_published(source, config, kind))
-    _, generator = load_generator(checkpoint)
+    save_checkpoint(checkpoint, *open_checkpoint(source, config, kind))
+    _, generator = load_checkpoint(checkpoint)
     with torch.no_grad():
         wanted, got = published(mel), generator(mel)
     assert wanted.std() > 0.02  # else a difference could not show
@@ -109,7 +109,7 @@ def test_official_hifigan_v1_in_full_and_in_the_old_file_format(tmp_path: Path):
     torch.save({"generator": published.state_dict()}, tmp_path / "g", _use_new_zipfile_serialization=False)
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert differ(published, tmp_path / "g", torch.randn(1, 80, 6)) < 1e-5
-    mel = load_generator(tmp_path / "converted")[0].mel
+    mel = load_checkpoint(tmp_path / "converted")[0].mel
     assert (mel.sample_rate, mel.n_fft, mel.hop_length, mel.f_max, mel.log, mel.center) == (
         22050, 1024, 256, 8000, "ln", False,
     )  # fmt: skip
@@ -173,7 +173,7 @@ def test_coqui(tmp_path: Path, speaker: int):
     state = {f"model_g.{name}": value for name, value in published.state_dict().items()}
     torch.save({"model": state | {"model_d.mpd.0.conv_post.bias": torch.zeros(1)}, "step": 3}, tmp_path / "best.pth")
     (tmp_path / "config.json").write_text(json.dumps(coqui_config(speaker)))
-    config, generator = open_published(tmp_path / "best.pth")
+    config, generator = open_checkpoint(tmp_path / "best.pth")
     if speaker:
         mel, condition = torch.randn(2, 80, 5), torch.randn(2, speaker, 1)
         with torch.no_grad():
@@ -197,7 +197,7 @@ def test_coqui_with_mels_normalised_to_a_range(tmp_path: Path, audio: dict):
             return published(8 * share - 4 if audio.get("symmetric_norm", True) else 4 * share)
 
     assert differ(Whole(), tmp_path / "best.pth", decibels) < 1e-5
-    mel = load_generator(tmp_path / "converted")[0].mel
+    mel = load_checkpoint(tmp_path / "converted")[0].mel
     assert mel.floor == pytest.approx(1e-4 if audio.get("clip_norm", True) else 1e-8)  # -80 dB
     assert mel.ceiling == (10.0 if audio.get("clip_norm", True) else None)  # 20 dB
 
@@ -247,7 +247,7 @@ def librosa_mel(wav: Tensor, config: dict[str, float], floor: float) -> np.ndarr
 def test_the_mel_of_parallel_wavegan_is_librosas_in_log10(tmp_path: Path):
     source, mean, scale = write_pwg(tmp_path, EspnetHiFiGAN(PARAMS, STYLES["folded"]))
     np.save(tmp_path / "stats.npy", torch.cat([mean, scale], dim=1).T.numpy())
-    vocoder = EVAGANVocoder(*open_published(source))
+    vocoder = EVAGANVocoder(*open_checkpoint(source))
     wav = voice(24000)
     sizes = {"sr": 24000, "n_fft": 2048, "hop_length": 300, "win_length": 1200, "fmin": 80, "fmax": 7600}
     wanted = np.log10(librosa_mel(wav, sizes, 1e-10))
@@ -258,7 +258,7 @@ def test_the_mel_of_parallel_wavegan_is_librosas_in_log10(tmp_path: Path):
 def test_the_mel_of_coqui_is_its_audio_processors(tmp_path: Path, audio: dict):
     torch.save({"model": HiFiGAN(V3, STYLES["folded"]).state_dict()}, tmp_path / "model.pth")
     (tmp_path / "config.json").write_text(json.dumps(coqui_config(**audio)))
-    vocoder = EVAGANVocoder(*open_published(tmp_path / "model.pth"))
+    vocoder = EVAGANVocoder(*open_checkpoint(tmp_path / "model.pth"))
     wav = voice(22050)
     emphasis = audio.get("preemphasis", 0.0)
     emphasised = torch.cat([wav[..., :1], wav[..., 1:] - emphasis * wav[..., :-1]], dim=-1)

@@ -37,7 +37,8 @@ def test_files_are_found_or_told_to_be_missing(tmp_path):
         find_files(tmp_path, "*/*.wav", "get it there")
     with pytest.raises(UsageError, match="b: there is no such directory; get it there"):
         find_files(tmp_path / "b", "*/*.wav", "get it there")
-    (tmp_path / "a" / "x.wav").touch()
+    for name in ("x.wav", "._x.wav"):
+        (tmp_path / "a" / name).touch()
     assert find_files(tmp_path, "*/*.wav", "") == [tmp_path / "a" / "x.wav"]
 
 

@@ -24,8 +24,8 @@ def test_file_names_may_hold_spaces_and_blank_lines_are_skipped(scp):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("a 1.wav\nb\n", r"wav\.scp:2: 'b' has nothing behind it"),
-        ("a 1.wav\nb   \n", r"wav\.scp:2: 'b' has nothing behind it"),
+        ("a 1.wav\nb\n", r"wav\.scp:2: 'b' has nothing after it"),
+        ("a 1.wav\nb   \n", r"wav\.scp:2: 'b' has nothing after it"),
         ("a 1.wav\nb 2.wav\na 3.wav\n", r"wav\.scp:3: duplicate id 'a', first on line 1"),
         ("../a 1.wav\n", r"wav\.scp:1: id '../a' cannot name a file"),
         (".a 1.wav\n", r"wav\.scp:1: id '.a' cannot name a file"),

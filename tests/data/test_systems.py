@@ -15,15 +15,17 @@ def test_directory_and_wav_scp_give_the_same_files(tmp_path):
     scp = tmp_path / "data" / "wav.scp"
     scp.parent.mkdir()
     scp.write_text(f"a {folder}/a.wav\nb_c {folder}/b c.wav\n")
-    assert read_source(folder) == {"a": folder / "a.wav", "b c": folder / "b c.wav"}
-    assert read_source(scp) == {"a": folder / "a.wav", "b_c": folder / "b c.wav"}
+    assert read_source(folder) == {"a": folder / "a.wav", "b_c": folder / "b c.wav"}
+    assert read_source(scp) == read_source(folder)
     assert read_source(scp.parent) == read_source(scp)
 
 
-def test_files_of_one_stem_are_refused(tmp_path):
+def test_files_of_one_stem_are_told_apart_by_their_folders_or_refused(tmp_path):
     write_corpus(tmp_path / "one", {"a": VOICE})
     write_corpus(tmp_path / "two", {"a": VOICE})
-    with pytest.raises(UsageError, match="one utterance id, 'a'"):
+    assert list(read_source(tmp_path)) == ["one-a", "two-a"]
+    (tmp_path / "one" / "a.flac").write_bytes(b"")
+    with pytest.raises(UsageError, match="one utterance id, 'one-a'"):
         read_source(tmp_path)
 
 
@@ -82,6 +84,8 @@ def test_categories_come_from_a_manifest(tmp_path):
     manifest = tmp_path / "manifest.tsv"
     manifest.write_text("utt_id\tpath\tcategory\na\tx\tspeech\nb\ty\tdrums\n")
     assert read_categories(manifest) == {"a": "speech", "b": "drums"}
+    manifest.write_text("utt_id\tcategory\nb c\tspeech\n")
+    assert read_categories(manifest) == {"b_c": "speech"}, "as a file of that name is called"
     manifest.write_text("utt_id\tpath\na\tx\n")
     with pytest.raises(UsageError, match="no column category"):
         read_categories(manifest)

@@ -13,7 +13,7 @@ from test_parity import PARAMS, PWG, write_pwg
 from tiny_models import TINY
 from torch import Tensor
 
-from evagan_plugin.checkpoint.native import folded
+from evagan_plugin.checkpoint.tensors import folded
 from evagan_plugin.espnet import register
 
 register()

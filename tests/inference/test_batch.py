@@ -5,8 +5,8 @@ import pytest
 import soundfile
 
 from evagan_plugin.config import build_config
-from evagan_plugin.errors import UsageError
-from evagan_plugin.inference.batch import find_items, synthesize_all
+from evagan_plugin.data.utterances import find_utterances
+from evagan_plugin.inference.batch import synthesize_all
 from evagan_plugin.inference.vocoder import EVAGANVocoder
 from evagan_plugin.model.generator import EVAGANGenerator
 
@@ -26,7 +26,7 @@ def test_mels_lie_frames_first_in_a_list_and_bands_first_in_a_file(listed, swapp
     path, scp = tmp_path / "u.npy", tmp_path / "feats.scp"
     np.save(path, np.zeros((FRAMES, BANDS) if listed != swapped else (BANDS, FRAMES), np.float32))
     scp.write_text(f"u {path}\n")
-    failed = synthesize_all(vocoder, find_items(scp if listed else path), tmp_path / "out")
+    failed = synthesize_all(vocoder, find_utterances(scp if listed else path, features=True), tmp_path / "out")
     if swapped:
         assert f"{path}: " in failed["u"]
         assert "frames and bands are swapped" in failed["u"]
@@ -34,14 +34,3 @@ def test_mels_lie_frames_first_in_a_list_and_bands_first_in_a_file(listed, swapp
     else:
         assert failed == {}
         assert soundfile.info(tmp_path / "out" / "u.wav").frames == FRAMES * HOP
-
-
-def test_a_directory_is_its_files_and_without_them_its_table(tmp_path):
-    (tmp_path / "wav.scp").write_text("u elsewhere/u.wav\n")
-    (tmp_path / "feats.scp").write_text("u feats.ark:12\n")
-    assert [(item.source, item.frames_first) for item in find_items(tmp_path)] == [("elsewhere/u.wav", True)]
-    (tmp_path / "a.wav").write_bytes(b"")
-    assert [item.source for item in find_items(tmp_path)] == [str(tmp_path / "a.wav")]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="nothing to synthesise"):
-        find_items(tmp_path / "empty")

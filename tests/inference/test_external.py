@@ -14,8 +14,11 @@ import yaml
 from peers import VOCOS, write_vocos
 from torch import nn
 
+from evagan_plugin.checkpoint.native import save_checkpoint
+from evagan_plugin.config import load_preset
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
-from evagan_plugin.inference.external import open_external
+from evagan_plugin.inference.external import open_external, open_vocoder
+from evagan_plugin.model.generator import EVAGANGenerator
 
 BIGVGAN = {
     "resblock": "1",
@@ -110,25 +113,47 @@ def test_synth_writes_wavs_exactly_as_long_as_what_went_in(
         soundfile.write(tmp_path / "in" / f"{length}.wav", wav[0, :length].numpy(), 24000)
     status, _, errors = evagan("synth", "--vocoder", f"{kind}:{tmp_path}", tmp_path / "in", tmp_path / "out")
     assert status == 0, errors
-    vocoder = open_external(f"{kind}:{tmp_path}")
+    status, _, errors = evagan("synth", f"{kind}:{tmp_path}", tmp_path / "in", tmp_path / "again")
+    assert status == 0, errors
+    vocoder = open_vocoder(f"{kind}:{tmp_path}")
     for length in lengths:
         out, rate = soundfile.read(tmp_path / "out" / f"{length}.wav", dtype="float32")
         assert (len(out), rate) == (length, 24000)
         wanted = vocoder.resynthesize(soundfile.read(tmp_path / "in" / f"{length}.wav")[0], 24000)
         assert np.abs(out - wanted.numpy()).max() < 1e-3
+        assert (tmp_path / "again" / f"{length}.wav").read_bytes() == (tmp_path / "out" / f"{length}.wav").read_bytes()
 
 
-def test_synth_counts_its_paths(evagan: Callable):
-    status, _, errors = evagan("synth", "--vocoder", "vocos:x", "model", "in", "out")
-    assert status == 2 and "SOURCE OUT_DIR expected, not model in out" in errors
+@pytest.mark.parametrize("option", [["--vocoder", "vocos:x"], ["--vocoder=vocos:x"]])
+def test_synth_counts_its_paths(evagan: Callable, option: list[str]):
+    for arguments in ([*option, "model", "in", "out"], ["model", "in", *option, "out"]):
+        status, _, errors = evagan("synth", *arguments)
+        assert status == 2 and "unexpected extra argument" in errors and errors.count("\n") == 1
+    status, _, errors = evagan("synth", *option, "in")
+    assert status == 2 and "'OUT_DIR'" in errors
     status, _, errors = evagan("synth", "in", "out")
-    assert status == 2 and "MODEL SOURCE OUT_DIR expected, not in out" in errors
+    assert status == 2 and "'OUT_DIR'" in errors
 
 
 @pytest.mark.parametrize("spec", ["bigvgam:x", "vocos", "vocos:"])
 def test_an_unknown_kind_names_the_known(spec: str):
     with pytest.raises(UsageError, match="Known: bigvgan, vocos"):
         open_external(spec)
+
+
+def test_one_name_opens_ours_and_others(tmp_path: Path, vocos: nn.Module):
+    config = load_preset("eva_gan_tiny_16k")
+    save_checkpoint(tmp_path / "ours", config, EVAGANGenerator.from_config(config))
+    assert open_vocoder(tmp_path / "ours").config == config
+    assert open_vocoder(f"vocos:{tmp_path}", dtype="float64").dtype is torch.float64
+    trained, random = (open_vocoder(tmp_path / "ours", untrained=one).generator.state_dict() for one in (False, True))
+    assert any(not torch.equal(trained[name], random[name]) for name in trained)
+    with pytest.raises(UsageError, match="untrained"):
+        open_vocoder(f"vocos:{tmp_path}", untrained=True)
+    with pytest.raises(UsageError, match="did you mean 'vocos'"):
+        open_vocoder(f"vocoss:{tmp_path}")
+    with pytest.raises(UsageError, match=f"there is no checkpoint {tmp_path}/none"):
+        open_vocoder(tmp_path / "none")
 
 
 def test_a_missing_file_is_told(tmp_path: Path):
@@ -147,8 +172,9 @@ def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
 def test_a_config_of_vocos_calls_nothing_but_vocos(tmp_path: Path, vocos: nn.Module):
     settings = VOCOS | {"head": {"class_path": "os.mkdir", "init_args": {"path": str(tmp_path / "ran")}}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
-    with pytest.raises(ConfigError, match=r"head\.class_path is 'os\.mkdir'"):
+    with pytest.raises(ConfigError) as caught:
         open_external(f"vocos:{tmp_path}")
+    assert caught.value.field == "head.class_path"
     assert not (tmp_path / "ran").exists()
 
 

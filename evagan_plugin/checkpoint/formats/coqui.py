@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from evagan_plugin.checkpoint.formats.coqui_audio import DEFAULTS, mel_settings, range_normalisation
 from evagan_plugin.checkpoint.formats.fields import take, take_only
 from evagan_plugin.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,7 +20,10 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     where = "generator_model_params"
     audio = DEFAULTS | take(config, "audio", "config")
     if audio["signal_norm"] and audio["stats_path"]:
-        raise ConfigError("audio.stats_path: statistics in a pickled array cannot be read without running its code")
+        raise ConfigError(
+            "audio.stats_path: statistics in a pickled array cannot be read without running its code",
+            "audio.stats_path",
+        )
     return {
         "preset": "hifigan_v1_22k",
         "mel": mel_settings(audio),
@@ -37,8 +40,10 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def statistics(config: Mapping[str, Any], folder: Path) -> dict[str, Tensor]:
+def statistics(config: Mapping[str, Any], folder: Path) -> dict[str, "Tensor"]:
     """Return what undoes the normalisation of the ``audio`` section to a range, under our names; nothing if none."""
+    import torch  # here: a config is read without it
+
     audio = DEFAULTS | config["audio"]
     pair = range_normalisation(audio)
     if pair is None:

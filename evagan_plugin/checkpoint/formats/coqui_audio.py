@@ -38,11 +38,13 @@ def mel_settings(audio: Mapping[str, Any]) -> dict[str, Any]:
     audio = _completed(audio)
     take_only(audio, "audio", do_amp_to_db_mel=True, stft_pad_mode="reflect")
     if audio["log_func"] not in LOGS:
-        raise ConfigError(f"audio.log_func is {audio['log_func']!r}: only {' and '.join(LOGS)} can be converted")
+        raise ConfigError(
+            f"audio.log_func is {audio['log_func']!r}: only {' and '.join(LOGS)} can be converted", "audio.log_func"
+        )
     log, base = LOGS[audio["log_func"]]
     gain, floor, ceiling = take(audio, "spec_gain", "audio"), FLOOR, None
     if not gain > 0:
-        raise ConfigError(f"audio.spec_gain is {gain}: a number above 0 is expected")
+        raise ConfigError(f"audio.spec_gain is {gain}: a number above 0 is expected", "audio.spec_gain")
     if audio["signal_norm"] and audio["clip_norm"] and not audio["stats_path"]:
         floor = max(floor, base ** ((audio["min_level_db"] + audio["ref_level_db"]) / gain))
         ceiling = base ** (audio["ref_level_db"] / gain)
@@ -92,7 +94,7 @@ def _completed(audio: Mapping[str, Any]) -> dict[str, Any]:
     audio = DEFAULTS | audio
     for name in NUMBERS:
         if not isinstance(take(audio, name, "audio"), int | float):
-            raise ConfigError(f"audio.{name} is {audio[name]!r}: a number is expected")
+            raise ConfigError(f"audio.{name} is {audio[name]!r}: a number is expected", f"audio.{name}")
     return audio
 
 
@@ -102,6 +104,8 @@ def _frame(audio: Mapping[str, Any]) -> tuple[int, int]:
         return audio["win_length"], audio["hop_length"]
     length, shift = take(audio, "frame_length_ms", "audio"), take(audio, "frame_shift_ms", "audio")
     if not shift > 0 or length % shift:
-        raise ConfigError(f"audio.frame_length_ms {length} is no multiple of audio.frame_shift_ms {shift}")
+        raise ConfigError(
+            f"audio.frame_length_ms {length} is no multiple of audio.frame_shift_ms {shift}", "audio.frame_length_ms"
+        )
     win_length = int(length / 1000 * audio["sample_rate"])
     return win_length, int(win_length / (length / shift))

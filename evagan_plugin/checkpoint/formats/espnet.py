@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from evagan_plugin.checkpoint.formats.fields import take, take_only
 from evagan_plugin.checkpoint.formats.names import block_names, indexed
 from evagan_plugin.config import GeneratorConfig
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, require
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LOGS = {None: "ln", 10: "log10"}
 STATISTICS = ("stats.h5", "stats.npy")
@@ -39,7 +40,7 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     take_only(params, "generator_params", **only)
     base = config.get("log_base", 10)
     if base not in LOGS:
-        raise ConfigError(f"config.log_base {base} is not supported: null (natural) or 10")
+        raise ConfigError(f"config.log_base {base} is not supported: null (natural) or 10", "config.log_base")
     kernel = params.get("kernel_size", 7)
     return {
         "preset": "hifigan_v1_22k",
@@ -75,13 +76,15 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def statistics(config: Mapping[str, Any], folder: Path) -> dict[str, Tensor]:
+def statistics(config: Mapping[str, Any], folder: Path) -> dict[str, "Tensor"]:
     """Return mean and scale of normalised mels under our names, from ``stats.h5`` or ``stats.npy`` in a folder.
 
     Raises:
         UsageError: If there is neither.
         EvaganError: If it cannot be read.
     """
+    import torch  # here: a config is read without it
+
     path = next((folder / name for name in STATISTICS if (folder / name).is_file()), None)
     if path is None:
         raise UsageError(

@@ -9,7 +9,7 @@ from evagan_plugin.errors import ConfigError
 def take(config: Mapping[str, Any], name: str, where: str) -> Any:
     """Return a field that must be there (raises :class:`ConfigError`)."""
     if config.get(name) is None:
-        raise ConfigError(f"{where} has no '{name}'")
+        raise ConfigError(f"{where} has no '{name}'", f"{where}.{name}")
     return config[name]
 
 
@@ -21,4 +21,4 @@ def take_only(config: Mapping[str, Any], where: str, **only: Any) -> None:
     """
     for name, value in only.items():
         if config.get(name, value) != value:
-            raise ConfigError(f"{where}.{name} is {config[name]!r}: only {value!r} can be converted")
+            raise ConfigError(f"{where}.{name} is {config[name]!r}: only {value!r} can be converted", f"{where}.{name}")

@@ -2,32 +2,33 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from evagan_plugin.config import GeneratorConfig
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 def translated(
-    state: Mapping[str, Tensor], modules: Mapping[str, str]
-) -> tuple[dict[str, Tensor], Callable[[str], str]]:
+    state: Mapping[str, "Tensor"], modules: Mapping[str, str]
+) -> tuple[dict[str, "Tensor"], Callable[[str], str]]:
     """Return a generator's tensors under our names, out of the state of any module that holds such a generator.
 
     Args:
         state: Tensors by published name.
-        modules: Our module for each of theirs. The bias of the first one tells where the generator is: what stands
-            before its name stands before every name of the generator.
+        modules: Our module for each of theirs. The bias of the first one shows the prefix of the generator's names.
 
     Returns:
-        tuple: The generator's tensors, and what gives one of them its published name back, for errors. A name that
-        ``modules`` does not have stays as it is, to be told as unexpected; so does everything if there is no such
-        generator.
+        tuple: The generator's tensors, and a function from our name of a tensor to its published one, for errors. A
+        name that ``modules`` does not have stays as it is, to be reported as unexpected. So do all names if there is
+        no such generator.
     """
     prefix = prefix_before(f"{next(iter(modules))}.bias", state)
     if prefix is None:
         return dict(state), str
     inner = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    # Where two of their modules are one of ours, it is the one of whose kind there are tensors.
+    # Two of their modules may be one of ours: the name in the error is the one that has tensors.
     present = [theirs for theirs in modules if any(name.startswith(_kind(theirs)) for name in inner)]
     theirs_of = {modules[theirs]: prefix + theirs for theirs in [*modules, *present]}
 
@@ -63,7 +64,7 @@ def block_names(generator: GeneratorConfig, theirs: str, dilated: str = "convs1"
         generator: How many there are.
         theirs: Their name with the fields ``stage``, ``block`` or ``index`` (counted through all stages), ``kind`` and
             ``layer``, e.g. ``"resblocks.{index}.{kind}.{layer}"``.
-        dilated: Their kind of a dilated convolution; the one behind it is ``convs2``.
+        dilated: Their kind of a dilated convolution; the one after it is ``convs2``.
     """
     kinds = {"dilated": dilated, "plain": "convs2"}
     blocks = len(generator.dilations)

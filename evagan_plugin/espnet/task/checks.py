@@ -10,9 +10,11 @@ from pathlib import Path
 import torch
 from espnet2.tasks.abs_task import optim_classes, scheduler_classes
 
-from evagan_plugin.checkpoint.native import DISCRIMINATORS, check_same_config, read_weights
+from evagan_plugin.checkpoint.formats.training import DISCRIMINATORS
+from evagan_plugin.checkpoint.native import check_same_config
+from evagan_plugin.checkpoint.tensors import read_weights
 from evagan_plugin.config import VocoderConfig, build_config, config_difference, config_to_dict, read_yaml
-from evagan_plugin.data.kaldi import read_scp
+from evagan_plugin.data.kaldi import check_no_segments, read_scp
 from evagan_plugin.data.segments import unusable_recordings
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.espnet.task.listening import check_listening
@@ -190,6 +192,7 @@ def _check_data(split: str, sources: list, sample_rate: int) -> None:
         paths[name], kinds[name] = path, kind
     if "wav" not in paths:
         raise UsageError(f"{option}: no audio; give DIR/wav.scp,wav,sound")
+    check_no_segments(paths["wav"])
     recordings = read_scp(paths["wav"])
     if kinds["wav"] == "sound":
         _check_recordings(paths["wav"], recordings, sample_rate)

@@ -7,14 +7,14 @@ from espnet2.samplers.abs_sampler import AbsSampler
 from espnet2.train.dataset import AbsDataset
 
 from evagan_plugin.data import segments
-from evagan_plugin.data.segments import Item, SegmentCrop
+from evagan_plugin.data.segments import SegmentCrop, TrainingItem
 from evagan_plugin.errors import EvaganError, UsageError
 
 
 class SegmentSampler(segments.SegmentSampler, AbsSampler):
     """Batches as ESPnet's iterators take them: it gives the sum of its seed and the number of the epoch."""
 
-    def __iter__(self) -> Iterator[list[Item]]:
+    def __iter__(self) -> Iterator[list[TrainingItem]]:
         return iter(self.generate(0))
 
 
@@ -41,7 +41,7 @@ class SegmentDataset(AbsDataset):
     def __repr__(self) -> str:
         return repr(self.source)
 
-    def __getitem__(self, item: Item) -> tuple[str, dict[str, np.ndarray]]:
+    def __getitem__(self, item: TrainingItem) -> tuple[str, dict[str, np.ndarray]]:
         """Return the utterance id and its stretch; raises :class:`EvaganError` naming what cannot be used."""
         utterance, draw = item
         return utterance, self.crop(utterance, self.read(utterance), draw)

@@ -4,20 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import torch
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 
+from evagan_plugin.audio.features import check_frames, read_features
 from evagan_plugin.audio.mel import MelConfig
-from evagan_plugin.checkpoint.native import load_config_of
+from evagan_plugin.checkpoint.files import load_config_of
 from evagan_plugin.config import read_yaml
 from evagan_plugin.data.kaldi import read_scp, write_table
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
 from evagan_plugin.espnet.tts.vocoder import convert_mels, mel_of
 from evagan_plugin.utils.files import atomic_path
 from evagan_plugin.utils.progress import track
-
-TOLERANCE_FRAMES = 4
-"""Frames by which features may be shorter or longer than their audio: acoustic models round to their frames a step."""
 
 
 def convert_features(
@@ -28,7 +25,7 @@ def convert_features(
     Args:
         acoustic_config: ``config.yaml`` of the acoustic model, which says what its features are.
         vocoder: Checkpoint of the vocoder, with its config beside it.
-        feats_scp: De-normalised features (F, n_mels), one ``.npy`` an utterance, as ``tts_inference`` writes them.
+        feats_scp: De-normalised features (F, n_mels), one file an utterance, as ``tts_inference`` writes them.
         wav_scp: The recordings; utterances without features are left out.
         out_dir: Where ``feats.scp``, ``wav.scp`` and the features go.
 
@@ -46,9 +43,10 @@ def convert_features(
     out_dir = Path(out_dir)
     written, kept = {}, {}
     for utterance in track(sorted(feats.keys() & recordings.keys()), "features"):
-        mel = _load(feats[utterance], utterance, target.n_mels)
-        frames = -(-_samples(recordings[utterance], target.sample_rate) // target.hop_length)
-        aligned = align(conversion(torch.from_numpy(mel.T)).numpy().T, frames, utterance)
+        mel = read_features(feats[utterance], target, "frames_first")
+        samples = _samples(recordings[utterance], target.sample_rate)
+        check_frames(mel.shape[1], samples, target.hop_length, f"utterance '{utterance}'")
+        aligned = align(conversion(mel).numpy().T, -(-samples // target.hop_length))
         path = out_dir / "data" / f"{utterance}.npy"
         with atomic_path(path) as temporary:
             np.save(temporary, aligned)
@@ -60,17 +58,8 @@ def convert_features(
     return len(written)
 
 
-def align(mel: np.ndarray, frames: int, utterance: str = "") -> np.ndarray:
-    """Cut features (F, n_mels) to a number of frames, or repeat the last one up to it.
-
-    Raises:
-        UsageError: If the difference is more than rounding explains.
-    """
-    if abs(len(mel) - frames) > TOLERANCE_FRAMES:
-        raise UsageError(
-            f"utterance '{utterance}' has {len(mel)} frames of features for {frames} of audio: features of another "
-            "recording, or made without teacher forcing"
-        )
+def align(mel: np.ndarray, frames: int) -> np.ndarray:
+    """Cut features (F, n_mels) to a number of frames, or repeat the last one up to it."""
     return np.pad(mel[:frames], ((0, max(frames - len(mel), 0)), (0, 0)), mode="edge")
 
 
@@ -98,21 +87,6 @@ def _acoustic_mel(config: str | Path) -> MelConfig:
     except TypeError as error:
         raise ConfigError(f"{config}: feats_extract_conf: {error}") from None
     return mel_of(extractor)
-
-
-def _load(path: str, utterance: str, n_mels: int) -> np.ndarray:
-    try:
-        mel = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise EvaganError(f"{path}: not readable as features: {getattr(error, 'strerror', None) or error}") from error
-    if mel.ndim != 2 or mel.shape[1] != n_mels:
-        swapped = ": frames and bands are swapped" if mel.ndim == 2 and mel.shape[0] == n_mels else ""
-        raise UsageError(
-            f"{path}: features of '{utterance}' have shape {mel.shape}, (frames, {n_mels}) is expected{swapped}"
-        )
-    if not np.isfinite(mel).all():
-        raise EvaganError(f"{path}: features of '{utterance}' have values that are not finite")
-    return mel.astype(np.float32)
 
 
 def _samples(path: str, sample_rate: int) -> int:

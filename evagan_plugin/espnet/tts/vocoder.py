@@ -10,7 +10,7 @@ from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 from torch import Tensor, nn
 
 from evagan_plugin.audio.mel import MelConfig, MelConversion, MelMismatchError, fixed_fields
-from evagan_plugin.checkpoint.native import CONFIG
+from evagan_plugin.checkpoint.files import CONFIG
 from evagan_plugin.config import list_presets, load_preset, read_yaml
 from evagan_plugin.errors import ConfigError, UsageError
 from evagan_plugin.espnet.tts.texts import refuse_unknown_texts

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from evagan_plugin.data.systems import REFERENCE, Item, check_system_names
+from evagan_plugin.data.systems import REFERENCE, MatchedUtterance, check_system_names
 from evagan_plugin.evaluation.models import Costs, measure_costs, open_models
 from evagan_plugin.evaluation.options import CompareOptions
 from evagan_plugin.evaluation.report.published import PublishedProtocol, find_protocol
@@ -24,7 +24,7 @@ class Comparison:
     """Of the systems that have a model; None if none has."""
     protocol: PublishedProtocol | None
     ranking: Ranking
-    items: list[Item]
+    items: list[MatchedUtterance]
     """The audio that was scored."""
 
     @cached_property

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from evagan_plugin.audio.io import downmix, load_audio
-from evagan_plugin.data.systems import REFERENCE, Item
+from evagan_plugin.data.systems import REFERENCE, MatchedUtterance
 from evagan_plugin.errors import UsageError, nearest
 from evagan_plugin.evaluation.metrics.base import MetricInfo
 from evagan_plugin.evaluation.scores import Scores
@@ -61,7 +61,7 @@ def choose_ranking(
     return Ranking(measured[by], of)
 
 
-def worst_utterances(scores: Scores, items: Sequence[Item], ranking: Ranking) -> list[WorstUtterance]:
+def worst_utterances(scores: Scores, items: Sequence[MatchedUtterance], ranking: Ranking) -> list[WorstUtterance]:
     """Return the worst utterances, the worst first, with the audio of all systems that have been scored on them."""
     found: dict[str, dict[str, float]] = {}
     for score in scores.utterances:
@@ -81,7 +81,7 @@ def worst_utterances(scores: Scores, items: Sequence[Item], ranking: Ranking) ->
     ]
 
 
-def _load(item: Item, values: dict[str, float], broken: set[str], sample_rate: int) -> WorstUtterance:
+def _load(item: MatchedUtterance, values: dict[str, float], broken: set[str], sample_rate: int) -> WorstUtterance:
     usable: Mapping[str, Path] = {name: path for name, path in item.hypotheses.items() if name not in broken}
     paths = {REFERENCE: item.reference, **usable}
     waves = {name: downmix(load_audio(path)[0]) for name, path in paths.items()}

@@ -126,7 +126,7 @@ def spoil(folder: Path, name: str) -> None:
         ("rate", "an152-mwhw-b (22050 Hz, the model has 16000 Hz)", 2),
         ("empty list", "wav.scp: no utterances in it", 2),
         ("duplicate", "wav.scp:7: duplicate id 'an152-mwhw-b', first on line 1", 2),
-        ("no path", "wav.scp:1: 'an152-mwhw-b' has nothing behind it", 2),
+        ("no path", "wav.scp:1: 'an152-mwhw-b' has nothing after it", 2),
         ("nan", "utterance 'an152-mwhw-b': wav has values that are NaN", 1),
     ],
 )

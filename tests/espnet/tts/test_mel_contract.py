@@ -173,9 +173,9 @@ def test_features_that_do_not_belong_to_the_recordings_are_refused(generated, ac
     utterance, path = scp.read_text().split()[:2]
     mel = np.load(path)
     for broken, message in (
-        (mel.T, rf"of '{utterance}' have shape .*swapped"),
+        (mel.T, rf"{path}: features of shape .*swapped"),
         (mel[:-20], f"'{utterance}' has .*teacher forcing"),
-        (np.full_like(mel, np.nan), "not finite"),
+        (np.full_like(mel, np.nan), rf"{path}: .*not finite"),
     ):
         np.save(path, broken)
         with pytest.raises(EvaganError, match=message):

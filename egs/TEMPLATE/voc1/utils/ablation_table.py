@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from ablation_curves import PANELS, Curve, draw_curves, read_curve
 
-from evagan_plugin.checkpoint.native import load_config_of
+from evagan_plugin.checkpoint.files import load_config_of
 from evagan_plugin.config import read_yaml
 from evagan_plugin.errors import EvaganError, one_line_errors
 from evagan_plugin.evaluation.cost import inspect_generator

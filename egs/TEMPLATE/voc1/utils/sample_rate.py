@@ -24,7 +24,7 @@ def training_config(path: str) -> VocoderConfig:
 
 def config_of_checkpoint(path: str) -> VocoderConfig:
     """Return the config that lies with a trained model."""
-    from evagan_plugin.checkpoint.native import load_config_of  # imports torch, which takes seconds
+    from evagan_plugin.checkpoint.files import load_config_of
 
     return load_config_of(path)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from evagan_plugin.audio.io import AUDIO_SUFFIXES
 from evagan_plugin.data.corpus import safe_name, stable_hash
 from evagan_plugin.data.kaldi import DataDir
+from evagan_plugin.data.utterances import files_below
 from evagan_plugin.errors import UsageError, one_line_errors
 
 MANIFEST = "manifest.tsv"
@@ -36,18 +37,18 @@ class AudioFile:
 
 
 def find_files(folder: Path) -> list[AudioFile]:
-    """Return the files of the manifest, or all audio files; hidden ones are left out.
+    """Return the files of the manifest, or all audio files, as ``files_below`` finds them.
 
     Raises:
         UsageError: If there is none, or the manifest has no column ``path``.
     """
     if (folder / MANIFEST).is_file():
         return read_manifest(folder / MANIFEST)
-    found = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
-    files = [AudioFile(path) for path in found if not any(part.startswith(".") for part in path.parts)]
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: is not a folder")
+    files = [AudioFile(path.relative_to(folder)) for path in files_below(folder)]
     if not files:
-        what = f"no audio in it ({', '.join(sorted(AUDIO_SUFFIXES))})" if folder.is_dir() else "is not a folder"
-        raise UsageError(f"{folder}: {what}")
+        raise UsageError(f"{folder}: no audio in it ({', '.join(sorted(AUDIO_SUFFIXES))})")
     return files
 
 
