@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from evagan_plugin.errors import UsageError, nearest
-from evagan_plugin.evaluation.scores import Scores
 from evagan_plugin.listening.design.design import ListeningTest
 from evagan_plugin.listening.results.analysis import rank_correlation, standardise
 from evagan_plugin.listening.votes.records import Mark
@@ -100,6 +99,9 @@ def read_scores(path: str | Path) -> dict[str, ObjectiveMetrics]:
     Raises:
         UsageError: If the file is something else.
     """
+    # Imported at use: it brings soundfile, which serving a test does not need.
+    from evagan_plugin.evaluation.scores import Scores
+
     scores = Scores.load(path)
     better = {metric.name: metric.better for metric in scores.metrics}
     systems = {name: ObjectiveMetrics({}, better) for name in scores.systems}
