@@ -6,6 +6,8 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
+RENAMED = {("generator", "normalise"): "normalize"}
+"""Section and old name of a field, and its name today."""
 OLD_SHARES = {"mel": 45.0, "feature_matching": 2.0, "adversarial": 1.0, "stft": 0.0}
 """What ``balancer.shares`` took in the place of a weight that it did not have."""
 
@@ -16,6 +18,11 @@ REPORTED: set[str] = set()
 def rename_old_fields(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings of a :class:`VocoderConfig` with today's names in the place of old ones."""
     settings = dict(settings)
+    for (section, old), new in RENAMED.items():
+        fields = settings.get(section)
+        if isinstance(fields, Mapping) and old in fields:
+            settings[section] = {new: fields[old]} | {name: value for name, value in fields.items() if name != old}
+            _report(f"{section}.{old}", f"{section}.{new}")
     balancer = settings.get("balancer")
     if isinstance(balancer, Mapping) and "shares" in balancer:
         settings["balancer"] = {name: value for name, value in balancer.items() if name != "shares"}

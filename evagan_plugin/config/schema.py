@@ -196,7 +196,7 @@ class GeneratorConfig:
     """Keep only the input of each upsampling stage and compute the stage again in the backward pass."""
     global_channels: NonNegativeInt = 0
     """Channels of a global condition such as a speaker embedding; 0 for none."""
-    normalise: bool = False
+    normalize: bool = False
     """Normalise mels first, with a mean and a scale per band that are kept with the weights (ParallelWaveGAN);
     a new model begins with those that natural log-mels have about."""
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from TTS.config.shared_configs import BaseAudioConfig
 from TTS.utils.audio import AudioProcessor
 
-from evagan_plugin.checkpoint.formats.coqui_audio import mel_settings, range_normalisation
+from evagan_plugin.checkpoint.formats.coqui_audio import mel_settings, range_normalization
 from evagan_plugin.config import MelConfig, build_mel_config
 from evagan_plugin.errors import ConfigError
 
@@ -55,7 +55,7 @@ def audio_processor(audio: BaseAudioConfig) -> AudioProcessor:
         raise ConfigError(f"audio: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
-def normalisation(processor: AudioProcessor) -> tuple[Tensor, Tensor] | None:
+def normalization(processor: AudioProcessor) -> tuple[Tensor, Tensor] | None:
     """Return mean and scale of each band (n_mels,) with which normalised features are undone: x * scale + mean.
 
     None if the processor does not normalise. Clipping is left out.
@@ -65,7 +65,7 @@ def normalisation(processor: AudioProcessor) -> tuple[Tensor, Tensor] | None:
     if processor.stats_path:
         scaler = processor.mel_scaler
         return torch.as_tensor(scaler.mean_, dtype=torch.float32), torch.as_tensor(scaler.scale_, dtype=torch.float32)
-    mean, scale = range_normalisation(vars(processor))
+    mean, scale = range_normalization(vars(processor))
     return torch.full((processor.num_mels,), mean), torch.full((processor.num_mels,), scale)
 
 

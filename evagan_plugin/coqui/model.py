@@ -23,7 +23,7 @@ from evagan_plugin.coqui.data import (
     make_loader,
     recordings_of,
 )
-from evagan_plugin.coqui.mel import audio_processor, mel_config, normalisation
+from evagan_plugin.coqui.mel import audio_processor, mel_config, normalization
 from evagan_plugin.coqui.parallel import average_gradients, average_values, rank_and_size, share_state
 from evagan_plugin.coqui.progress import Progress, best_loss, resume, stop_at
 from evagan_plugin.data.segments import SegmentCrop, SegmentSampler
@@ -259,5 +259,5 @@ class EvaGan(BaseVocoder):
 
     def _conversion_from(self, audio: BaseAudioConfig, name: str) -> MelConversion:
         """Return the conversion of features, normalised as our config says, with the mel of ``audio``."""
-        mean, scale = normalisation(self.ap) or (None, None)
+        mean, scale = normalization(self.ap) or (None, None)
         return MelConversion(mel_config(audio), self.gan.config.mel, mean, scale, name)

@@ -142,9 +142,9 @@ def _hook_vocoder(module: ModuleType, task: str) -> None:
 
 
 def _hook_inference(module: ModuleType, program: str) -> None:
-    from evagan_plugin.espnet.tts.vocoder import refuse_normalised_features
+    from evagan_plugin.espnet.tts.vocoder import refuse_normalized_features
 
-    _wrap(module, f"{program}.__init__", refuse_normalised_features)
+    _wrap(module, f"{program}.__init__", refuse_normalized_features)
 
 
 HOOKS: dict[str, Callable[[ModuleType], None]] = {

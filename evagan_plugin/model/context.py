@@ -70,14 +70,14 @@ class ContextModule(nn.Module):
             width = dim
         self.layers = nn.Sequential(*layers)
         self.norm = ChannelNorm(width, eps=1e-6)
-        self.apply(_initialise)
+        self.apply(_initialize)
 
     def forward(self, mel: Tensor) -> Tensor:
         """Map log-mels (B, n_mels, F) to context features (B, dims[-1], F)."""
         return self.norm(self.layers(mel))
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialize(module: nn.Module) -> None:
     if isinstance(module, nn.Conv1d | nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)

@@ -13,7 +13,7 @@ LOG_MEL_MEAN, LOG_MEL_DEVIATION = -5.0, 2.5
 """About what natural log-mels of speech and music have."""
 
 
-class Normalisation(nn.Module):
+class Normalization(nn.Module):
     """(mel - mean) / scale per band: statistics of a training set or about those, kept with the weights.
 
     They stay outside the first convolution's weights: its zero padding stands for the mean, so folding would be wrong
@@ -52,8 +52,8 @@ class EVAGANGenerator(nn.Module):
         super().__init__()
         self.config, self.n_mels = config, n_mels
         self.normalisation = nn.Identity()
-        if config.normalise:
-            self.normalisation = Normalisation(n_mels, input_mean, input_deviation)
+        if config.normalize:
+            self.normalisation = Normalization(n_mels, input_mean, input_deviation)
             input_mean, input_deviation = 0.0, 1.0
         self.context = ContextModule(n_mels, config.context) if config.context else nn.Identity()
         channels = config.context.dims[-1] if config.context else n_mels

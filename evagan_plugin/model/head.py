@@ -31,7 +31,7 @@ class WaveformHead(nn.Module):
     exact = False
     """Whether its input must have the weights' precision, also under autocast."""
 
-    def initialise(self, bias: Tensor) -> None:
+    def initialize(self, bias: Tensor) -> None:
         """Leave the bias of the convolution before the head at 0."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class InverseTransformHead(nn.Module):
         self.register_buffer("basis", (_inverse_basis(n_fft) * window).float(), persistent=False)
         self.register_buffer("power", window.square().float().view(1, 1, -1), persistent=False)
 
-    def initialise(self, bias: Tensor) -> None:
+    def initialize(self, bias: Tensor) -> None:
         """Set the bias of the convolution before the head (channels,) for waveforms of about :data:`INITIAL_RMS`."""
         # With independent phases the mean square of samples is that of magnitudes / n_fft / (squared windows a sample).
         power = INITIAL_RMS**2 * self.n_fft * (3 / 8 * self.n_fft / self.hop_length)

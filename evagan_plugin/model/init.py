@@ -17,7 +17,7 @@ from torch.nn.utils.parametrizations import weight_norm
 Convolution = nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d
 
 
-def normalised(conv: Convolution) -> nn.Module:
+def normalized(conv: Convolution) -> nn.Module:
     """Give a convolution weight normalisation; its initial weights stay PyTorch's own.
 
     So do they in HiFi-GAN's code: there a normal distribution of deviation 0.01 is written into a weight that weight
@@ -26,7 +26,7 @@ def normalised(conv: Convolution) -> nn.Module:
     return weight_norm(conv)
 
 
-def initialised(conv: Convolution, input_power: float, output_rms: float = 1.0) -> nn.Module:
+def initialized(conv: Convolution, input_power: float, output_rms: float = 1.0) -> nn.Module:
     """Initialise a convolution so that its output has a given RMS, and give it weight normalisation.
 
     Args:

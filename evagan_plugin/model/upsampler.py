@@ -7,7 +7,7 @@ from torch.utils.checkpoint import checkpoint
 from evagan_plugin.config import GeneratorConfig
 from evagan_plugin.model.activation import Activation, activated_convolution
 from evagan_plugin.model.head import build_head
-from evagan_plugin.model.init import initialised, normalised
+from evagan_plugin.model.init import initialized, normalized
 
 LAST_SLOPE = 0.01
 """Slope of LeakyReLU before the last convolution: published HiFi-GAN weights were trained with this one there."""
@@ -37,11 +37,11 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.activation, self.recompute = activation, recompute
         self.dilated = nn.ModuleList(
-            normalised(nn.Conv1d(channels, channels, kernel_size, dilation=d, padding=d * (kernel_size - 1) // 2))
+            normalized(nn.Conv1d(channels, channels, kernel_size, dilation=d, padding=d * (kernel_size - 1) // 2))
             for d in dilations
         )
         self.plain = nn.ModuleList(
-            normalised(nn.Conv1d(channels, channels, kernel_size, padding=(kernel_size - 1) // 2))
+            normalized(nn.Conv1d(channels, channels, kernel_size, padding=(kernel_size - 1) // 2))
             for _ in (dilations if paired else ())
         )
 
@@ -73,7 +73,7 @@ class UpsamplingStage(nn.Module):
         upsample = nn.ConvTranspose1d(
             channels, channels // 2, kernel_size, rate, padding=(excess + 1) // 2, output_padding=excess % 2
         )
-        self.upsample = initialised(upsample, self.activation.power)
+        self.upsample = initialized(upsample, self.activation.power)
         self.blocks = nn.ModuleList(
             ResidualBlock(
                 channels // 2, kernel, dilations, self.activation, self.recompute, paired=config.resblock == 1
@@ -104,7 +104,7 @@ class Upsampler(nn.Module):
         self.recompute = config.recompute_activation
         self.checkpointing = config.checkpointing
         channels, kernel = config.channels, config.pre_kernel
-        self.pre = initialised(nn.Conv1d(in_channels, channels, kernel, padding=kernel // 2), input_power)
+        self.pre = initialized(nn.Conv1d(in_channels, channels, kernel, padding=kernel // 2), input_power)
         self.condition = nn.Conv1d(config.global_channels, channels, 1) if config.global_channels else None
         self.stages = nn.ModuleList(
             UpsamplingStage(channels >> index, rate, kernel, config)
@@ -114,8 +114,8 @@ class Upsampler(nn.Module):
         channels, kernel = channels >> len(self.stages), config.post_kernel
         self.head = build_head(config)
         post = nn.Conv1d(channels, self.head.channels, kernel, padding=kernel // 2)
-        self.post = initialised(post, self.post_activation.power, self.head.initial_rms)
-        self.head.initialise(self.post.bias)
+        self.post = initialized(post, self.post_activation.power, self.head.initial_rms)
+        self.head.initialize(self.post.bias)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Map features (B, C, F), with a condition (B, global_channels, 1) or None, to waveforms (B, 1, F * hop)."""

@@ -194,6 +194,18 @@ def test_shares_of_an_old_config_keep_their_meaning(old, weights, tmp_path, capl
     assert load_config(tmp_path / "config.yaml") == config and len(caplog.records) == 1
 
 
+def test_a_renamed_field_opens_under_its_old_name(tmp_path, caplog):
+    REPORTED.clear()
+    config = build_config({"preset": "eva_gan_tiny_16k", "generator": {"normalise": True, "channels": 256}})
+    assert config.generator.normalize and config.generator.channels == 256
+    assert "'generator.normalise' is now 'generator.normalize'" in caplog.text
+    dump_config(config, tmp_path / "config.yaml")
+    assert "normalise" not in (tmp_path / "config.yaml").read_text()
+    with pytest.raises(ConfigError) as caught:
+        build_config({"preset": "eva_gan_tiny_16k", "generator": {"normalise": "much"}})
+    assert caught.value.field == "generator.normalize"
+
+
 @pytest.mark.parametrize("shares", [3, None, [1], {"mell": 1}, {"mel": -1}])
 def test_wrong_shares_of_an_old_config_are_an_error_of_losses(shares):
     with pytest.raises(ConfigError) as caught:

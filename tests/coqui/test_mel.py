@@ -10,7 +10,7 @@ from TTS.utils.audio import AudioProcessor
 from evagan_plugin.audio.mel import MelConversion, MelSpectrogram
 from evagan_plugin.checkpoint.formats.coqui_audio import mel_settings
 from evagan_plugin.coqui.config import EvaGanConfig
-from evagan_plugin.coqui.mel import audio_config, mel_config, normalisation
+from evagan_plugin.coqui.mel import audio_config, mel_config, normalization
 from evagan_plugin.errors import ConfigError
 
 BASE = {"sample_rate": 16000, "mel_fmin": 80.0, "mel_fmax": 7600.0, "do_trim_silence": False}
@@ -44,7 +44,7 @@ def difference(audio: BaseAudioConfig, wav: np.ndarray) -> float:
     mel = mel_config(audio)
     ours = MelSpectrogram(mel)(torch.from_numpy(wav).view(1, 1, -1))[0]
     theirs = torch.from_numpy(processor.melspectrogram(wav))
-    mean, scale = normalisation(processor) or (None, None)
+    mean, scale = normalization(processor) or (None, None)
     return float((MelConversion(mel, mel, mean, scale)(theirs) - ours).abs().max()) / mel.log_scale
 
 

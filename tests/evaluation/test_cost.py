@@ -15,7 +15,7 @@ from evagan_plugin.model.generator import EVAGANGenerator
 VARIANTS = {
     "no context": {"context": "none"},
     "a condition": {"global_channels": 5},
-    "normalised mels": {"normalise": True},
+    "normalised mels": {"normalize": True},
     "no plain convolutions": {"resblock": 2, "resblock_kernels": [3, 5], "resblock_dilations": [[1, 2], [2, 6, 12]]},
     "an iSTFT head": {"upsample_rates": [4, 4], "head": {"istft": {"n_fft": 64, "hop_length": 16}}},
     "a head alone": {

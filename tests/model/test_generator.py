@@ -110,7 +110,7 @@ def test_the_first_layer_centres_log_mels(mel, context):
 
 @pytest.mark.parametrize("log", ["ln", "log10", "db"])
 def test_normalised_log_mels_reach_a_new_generator_with_mean_0_and_deviation_1(log):
-    config = build_config({"preset": "eva_gan_tiny_16k", "mel": {"log": log}, "generator": {"normalise": True}})
+    config = build_config({"preset": "eva_gan_tiny_16k", "mel": {"log": log}, "generator": {"normalize": True}})
     generator = EVAGANGenerator.from_config(config)
     seen = generator.normalisation(config.mel.log_scale * log_mels(generator))
     assert seen.mean().abs() < 0.1

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evagan_plugin.checkpoint.formats.coqui_audio import DEFAULTS, mel_settings, range_normalisation
+from evagan_plugin.checkpoint.formats.coqui_audio import DEFAULTS, mel_settings, range_normalization
 from evagan_plugin.checkpoint.formats.fields import take, take_only
 from evagan_plugin.errors import ConfigError
 
@@ -35,7 +35,7 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
             "resblock_dilations": take(params, "resblock_dilation_sizes", where),
             "resblock": int(take(params, "resblock_type", where)),
             "global_channels": params.get("cond_channels", 0),
-            "normalise": audio["signal_norm"],
+            "normalize": audio["signal_norm"],
         },
     }
 
@@ -45,7 +45,7 @@ def statistics(config: Mapping[str, Any], folder: Path) -> dict[str, "Tensor"]:
     import torch  # here: a config is read without it
 
     audio = DEFAULTS | config["audio"]
-    pair = range_normalisation(audio)
+    pair = range_normalization(audio)
     if pair is None:
         return {}
     mean, scale = (torch.full((audio["num_mels"], 1), value) for value in pair)

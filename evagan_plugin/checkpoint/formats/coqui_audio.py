@@ -68,7 +68,7 @@ def mel_settings(audio: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def range_normalisation(audio: Mapping[str, Any]) -> tuple[float, float] | None:
+def range_normalization(audio: Mapping[str, Any]) -> tuple[float, float] | None:
     """Return what undoes the normalisation of an ``audio`` section to a range, ``x * scale + mean``, as (mean, scale).
 
     None if it does not normalise. Statistics in a file are another matter.

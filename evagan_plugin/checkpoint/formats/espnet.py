@@ -71,7 +71,7 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
                 "negative_slope", 0.01
             ),
             "global_channels": max(params.get("global_channels", 0), 0),
-            "normalise": True,
+            "normalize": True,
         },
     }
 

@@ -21,7 +21,7 @@ def hifigan_generator(config: VocoderConfig) -> HiFiGANGenerator:
         "activation": "leaky_relu",
         "post_kernel": generator.pre_kernel,
         "kernels": tuple(2 * rate for rate in generator.upsample_rates),
-        "normalise": False,
+        "normalize": False,
         "head": HeadConfig(),
     }
     for name, value in wanted.items():

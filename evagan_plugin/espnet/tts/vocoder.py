@@ -76,7 +76,7 @@ def _build(
     return load_vocoder(vocoder_file, vocoder_config_file, extractor, device)
 
 
-def refuse_normalised_features(wrapped: Callable, instance: object, args: tuple, kwargs: Mapping[str, Any]) -> None:
+def refuse_normalized_features(wrapped: Callable, instance: object, args: tuple, kwargs: Mapping[str, Any]) -> None:
     """Around the constructor of ``Text2Speech`` and its like, which de-normalise features unless told not to.
 
     Raises:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from evagan_plugin.model.activation import Activation
-from evagan_plugin.model.init import initialised
+from evagan_plugin.model.init import initialized
 
 
 class DiscriminatorOutput(NamedTuple):
@@ -36,7 +36,7 @@ class SubDiscriminator(nn.Module):
         super().__init__()
         self.activation = Activation(activation)
         powers = [1.0] + [self.activation.power] * (len(layers) - 1)
-        self.layers = nn.ModuleList(map(initialised, layers, powers))
+        self.layers = nn.ModuleList(map(initialized, layers, powers))
 
     def view(self, wav: Tensor) -> Tensor:
         """Lay waveforms (B, 1, T) out as images (B, 1, H, W)."""

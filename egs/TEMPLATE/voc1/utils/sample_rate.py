@@ -19,7 +19,7 @@ def training_config(path: str) -> VocoderConfig:
     try:
         return build_config(settings.get("vocoder_conf") or {})
     except ConfigError as error:
-        raise ConfigError(f"{path}: vocoder_conf: {error}") from None
+        raise error.within(f"{path}: vocoder_conf") from None
 
 
 def config_of_checkpoint(path: str) -> VocoderConfig:
