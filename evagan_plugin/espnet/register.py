@@ -16,9 +16,6 @@ from evagan_plugin.errors import EvaganError, report_uncaught
 TESTED_VERSIONS = ("202611",)
 """Versions of ESPnet that the tests have run with."""
 
-VOCODER_NAMES = ("eva_gan", "eva_gan_generator")
-DISCRIMINATOR_NAME = "eva_gan_discriminator"
-
 registered: dict[str, list[str]] = {}
 """What this process has put into which place of ESPnet; only modules that were imported are seen."""
 
@@ -105,15 +102,15 @@ def _unknown_version(difference: str) -> EvaganError:
 
 
 def _hook_joint(module: ModuleType, model: str) -> None:
-    from evagan_plugin.espnet.tts.joint import JointDiscriminator, JointGenerator, complete_joint
+    from evagan_plugin.espnet.tts.joint import VOCODER_NAMES, JointGenerator, complete_joint
 
     _insert(module, "AVAILABLE_VOCODER", dict.fromkeys(VOCODER_NAMES, JointGenerator))
-    _insert(module, "AVAILABLE_DISCRIMINATORS", {DISCRIMINATOR_NAME: JointDiscriminator})
+    _hook_discriminators(module)
     _wrap(module, f"{model}.__init__", complete_joint)
 
 
 def _hook_discriminators(module: ModuleType) -> None:
-    from evagan_plugin.espnet.tts.joint import JointDiscriminator
+    from evagan_plugin.espnet.tts.joint import DISCRIMINATOR_NAME, JointDiscriminator
 
     _insert(module, "AVAILABLE_DISCRIMINATORS", {DISCRIMINATOR_NAME: JointDiscriminator})
 

@@ -20,10 +20,13 @@ from torch import Tensor, nn
 
 from evagan_plugin.config import MelConfig, VocoderConfig, build_config
 from evagan_plugin.errors import ConfigError, nearest
-from evagan_plugin.espnet.register import DISCRIMINATOR_NAME, VOCODER_NAMES
 from evagan_plugin.model.discriminators import build_discriminators
 from evagan_plugin.model.generator import EVAGANGenerator
 
+VOCODER_NAMES = ("eva_gan", "eva_gan_generator")
+"""What ``vocoder_type`` may call :class:`JointGenerator`."""
+DISCRIMINATOR_NAME = "eva_gan_discriminator"
+"""What ``discriminator_type`` calls :class:`JointDiscriminator`."""
 DEFAULT_PRESET = "eva_gan_base_22k"
 """Used where a config names none: it has the rate and the hop of ESPnet's own defaults."""
 

@@ -22,9 +22,15 @@ from torch import Tensor, nn
 
 from evagan_plugin.config import VocoderConfig, config_to_dict, read_yaml
 from evagan_plugin.errors import ConfigError
-from evagan_plugin.espnet.register import DISCRIMINATOR_NAME, VOCODER_NAMES
 from evagan_plugin.espnet.task.failures import host_errors
-from evagan_plugin.espnet.tts.joint import DEFAULT_PRESET, JointGenerator, generator_config, mel_loss_params
+from evagan_plugin.espnet.tts.joint import (
+    DEFAULT_PRESET,
+    DISCRIMINATOR_NAME,
+    VOCODER_NAMES,
+    JointGenerator,
+    generator_config,
+    mel_loss_params,
+)
 from evagan_plugin.espnet.tts.joint_model import EVAGANJointText2Wav
 from evagan_plugin.espnet.tts.texts import refuse_unknown_texts
 

@@ -1,0 +1,1 @@
+"""The stand-alone vocoder task: data, model, training loop, what is checked first."""

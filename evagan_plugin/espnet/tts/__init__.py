@@ -1,0 +1,1 @@
+"""EVA-GAN behind, beside and inside ESPnet's text-to-speech models."""
