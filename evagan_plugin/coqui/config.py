@@ -12,9 +12,12 @@ from TTS.config.shared_configs import BaseAudioConfig
 from TTS.vocoder.configs.shared_configs import BaseVocoderConfig
 
 from evagan_plugin.audio.mel import MelConversion
-from evagan_plugin.config import OptimizationConfig, VocoderConfig, build_config, config_to_dict
-from evagan_plugin.coqui.mel import audio_fields, mel_config
+from evagan_plugin.config import OptimizationConfig, VocoderConfig, build_config, config_to_dict, load_preset
+from evagan_plugin.coqui.mel import audio_config, audio_fields, mel_config
 from evagan_plugin.errors import ConfigError, nearest
+
+PRESET = "eva_gan_base_22k"
+"""Taken where a config or a recipe names none."""
 
 DEFAULTS = OptimizationConfig()
 
@@ -59,28 +62,13 @@ class EvaGanTrainerArgs(TrainerArgs):
     """Coqui's trainer arguments and those of the recipes."""
 
     data_path: str = field(default="", metadata={"help": "Folder with the recordings, searched with its subfolders."})
-    preset: str = field(
-        default="eva_gan_base_22k", metadata={"help": "Preset of the vocoder; its mel is the one of config.audio."}
-    )
+    preset: str = field(default=PRESET, metadata={"help": "Preset of the vocoder; its mel is the one of config.audio."})
     max_steps: int = field(default=0, metadata={"help": "Stop after so many training steps; 0 goes on for all epochs."})
 
 
-def _recipe_audio() -> BaseAudioConfig:
-    """Return the mel of Coqui's LJSpeech recipes (acoustic models and vocoders)."""
-    return BaseAudioConfig(
-        sample_rate=22050,
-        fft_size=1024,
-        win_length=1024,
-        hop_length=256,
-        num_mels=80,
-        mel_fmin=0.0,
-        mel_fmax=8000.0,
-        log_func="np.log",
-        spec_gain=1,
-        preemphasis=0.0,
-        signal_norm=False,
-        do_trim_silence=False,
-    )
+def _preset_audio() -> BaseAudioConfig:
+    """Return the mel of :data:`PRESET`, which is the one of Coqui's LJSpeech recipes (acoustic models and vocoders)."""
+    return audio_config(load_preset(PRESET).mel)
 
 
 @dataclass
@@ -93,9 +81,9 @@ class EvaGanConfig(BaseVocoderConfig):
     """
 
     model: str = "eva_gan"
-    audio: BaseAudioConfig = field(default_factory=_recipe_audio)
+    audio: BaseAudioConfig = field(default_factory=_preset_audio)
     vocoder_conf: dict = field(
-        default_factory=lambda: {"preset": "eva_gan_base_22k"},
+        default_factory=lambda: {"preset": PRESET},
         metadata={"help": "preset: NAME, and fields that override it (see `evagan info`)"},
     )
     seq_len: int = 0

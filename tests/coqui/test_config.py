@@ -15,6 +15,23 @@ def test_the_mel_is_the_one_of_audio():
     assert vocoder.generator == load_preset("eva_gan_base_22k").generator
 
 
+def test_the_default_audio_is_the_one_of_coquis_ljspeech_recipes():
+    assert EvaGanConfig().audio == BaseAudioConfig(
+        sample_rate=22050,
+        fft_size=1024,
+        win_length=1024,
+        hop_length=256,
+        num_mels=80,
+        mel_fmin=0.0,
+        mel_fmax=8000.0,
+        log_func="np.log",
+        spec_gain=1,
+        preemphasis=0.0,
+        signal_norm=False,
+        do_trim_silence=False,
+    )
+
+
 def test_the_complete_config_says_the_same_again():
     vocoder = vocoder_config(EvaGanConfig())
     again = EvaGanConfig()
