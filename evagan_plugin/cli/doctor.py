@@ -7,7 +7,7 @@ import typer
 
 def doctor(
     hosts: Annotated[
-        bool, typer.Option(help="Start the installed hosts and list what they have registered (up to a minute each).")
+        bool, typer.Option(help="Start the installed hosts and list what they have registered (up to a minute).")
     ] = True,
 ) -> None:
     """Examine this environment; exit status 1 if something is wrong."""

@@ -1,0 +1,9 @@
+"""What most processes of ``evagan doctor`` need, imported once by the process that they are forked from."""
+
+import contextlib
+import importlib
+
+for _name in ("torch", "torchaudio", "scipy.signal", "numba"):
+    # Whoever needs one that is broken will say so.
+    with contextlib.suppress(Exception):
+        importlib.import_module(_name)
