@@ -1,5 +1,6 @@
 # make demo   sets up everything, then trains, synthesises and scores on the speech that ships inside ESPnet
 # make test   sets up everything, then runs the tests (the slow ones: make test-slow)
+# make lint   ruff, and shellcheck where it is installed
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -7,6 +8,8 @@ PYTHON ?= python3
 # `uv --version` is asked, not `command -v uv`: pyenv leaves commands on the path that do not run.
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/uv/bin/uv)
 STAMP := .venv/.installed
+# Links, mode 120000, are checked where they lead to.
+SCRIPTS = $(shell git ls-files -s '*.sh' '*.pl' .ci | awk '$$1 != "120000" {print $$4}')
 
 .PHONY: help setup demo test test-slow lint clean
 
@@ -34,6 +37,8 @@ test-slow: setup
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck $(SCRIPTS); \
+	else echo "make lint: shellcheck is not installed (Debian: apt install shellcheck): scripts are not checked" >&2; fi
 
 clean:
 	rm -rf .venv .tools
