@@ -102,6 +102,17 @@ def unknown_parts(package: Path) -> list[str]:
     return [f"{package.name}.{name} has no place in ORDER" for name in sorted(parts - LAYERS.keys() - BESIDE.keys())]
 
 
+def unexplained_folders(package: Path) -> list[str]:
+    """Return the folders with modules whose ``__init__.py`` is missing or does not say what they are for."""
+    folders = {path.parent for path in package.rglob("*.py")}
+    inits = {folder: folder / "__init__.py" for folder in sorted(folders)}
+    return [
+        f"{folder.relative_to(package.parent)} has no __init__.py that says what it is for"
+        for folder, init in inits.items()
+        if not init.exists() or not ast.get_docstring(ast.parse(init.read_text(encoding="utf-8")))
+    ]
+
+
 def upward_imports(package: Path) -> list[str]:
     """Return the imports that do not lead down."""
     return [f"{one}: {why}" for one in own_imports(package) if (why := _objection(part(one.source), part(one.target)))]
@@ -158,7 +169,7 @@ def host_imports(package: Path) -> list[str]:
     ]
 
 
-RULES = (host_imports, relative_imports, unknown_parts, upward_imports, circles)
+RULES = (host_imports, relative_imports, unknown_parts, unexplained_folders, upward_imports, circles)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -308,6 +319,12 @@ FAULTS = {
         "helpers/stuff.py",
         "",
         "evagan_plugin.helpers has no place in ORDER",
+    ),
+    "a folder that says nothing": (
+        unexplained_folders,
+        "listening/more/stuff.py",
+        "",
+        "evagan_plugin/listening/more has no __init__.py that says what it is for",
     ),
     "a module at the root": (unknown_parts, "stuff.py", "", "evagan_plugin.stuff has no place in ORDER"),
 }
