@@ -18,6 +18,7 @@ def test_there_are_configs():
         "TEMPLATE",
         "mini_an4",
         "audio_dir",
+        "cc0_voices",
         "ljspeech",
         "libritts",
         "vctk",
