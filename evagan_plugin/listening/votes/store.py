@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.listening.design.assignment import plan_session
 from evagan_plugin.listening.design.design import ListeningTest
-from evagan_plugin.listening.votes.engine import connect
+from evagan_plugin.listening.votes.database import connect
 from evagan_plugin.listening.votes.records import Answer, Mark, Rater, RaterProgress, Trial, TrialSample, Vote
 from evagan_plugin.listening.votes.sessions import answered, extend_session, insert_trials, usage_of_items
 from evagan_plugin.listening.votes.tables import meta, raters, samples, tables, trials, votes
