@@ -16,7 +16,7 @@ from evagan_plugin.errors import EvaganError
 CONFIG = """
 vocoder: eva_gan
 vocoder_conf:
-    preset: eva_gan_tiny_16k
+    preset: eva_gan_mini_16k
     training: {segment_frames: 16, discriminator_frames: 8}
 batch_size: 2
 """
@@ -57,7 +57,7 @@ def rows_of(place) -> dict[str, list[str]]:
     [
         (
             ["--audio_dir", "audio", "--only", "base no_cat"],
-            "no variant 'no_cat' of eva_gan_tiny_16k; known: base",
+            "no variant 'no_cat' of eva_gan_mini_16k; known: base",
         ),
         (
             ["--audio_dir", "audio", "--steps", 10, "--epoch_steps", 3],

@@ -108,7 +108,7 @@ def test_a_model_of_another_recipe_is_judged_on_music(recipe, run):
         path = place / "DSD100" / tree / "Test" / "001 - Band - Song" / f"{name}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, np.random.default_rng(0).uniform(-0.1, 0.1, (6 * RATE, 2)), RATE)
-    config = load_preset("eva_gan_tiny_16k")
+    config = load_preset("eva_gan_mini_16k")
     EVAGANVocoder(config, EVAGANGenerator.from_config(config)).save_pretrained(place / "tiny")
     words = ["./run.sh", "--corpus_dir", "DSD100", "--model", "tiny", "--items", 1, "--nj", 1]
     done = run(place, *words, "--stop_stage", 5)
@@ -142,7 +142,7 @@ def test_whole_recipe_with_a_handful_of_steps(recipe, run):
     config.write_text(
         "vocoder: eva_gan\n"
         "vocoder_conf:\n"
-        "    preset: eva_gan_tiny_16k\n"
+        "    preset: eva_gan_mini_16k\n"
         "    training: {segment_frames: 16, discriminator_frames: 8}\n"
         "batch_size: 2\nnum_iters_per_epoch: 2\nmax_epoch: 1\nnum_att_plot: 1\n"
     )

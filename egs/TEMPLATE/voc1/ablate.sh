@@ -7,7 +7,7 @@
 #
 set -euo pipefail
 
-train_config=conf/train_eva_gan_tiny_16k.yaml   # The base: one of the recipe's training configs.
+train_config=conf/train_eva_gan_mini_16k.yaml   # The base: one of the recipe's training configs.
 only=""                                         # Variants to train, separated by spaces; all if empty.
 seeds="0"                                       # Seeds to train each variant with, separated by spaces.
 steps=1000                                      # Training steps of each run.
