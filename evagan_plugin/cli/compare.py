@@ -32,7 +32,7 @@ def compare(
             "--model",
             "-m",
             metavar="NAME=MODEL",
-            help="Model of a system: NAME=CHECKPOINT, NAME=bigvgan:PATH or NAME=vocos:PATH; its parameters and "
+            help="Model of a system: NAME=CHECKPOINT or a pretrained name, NAME=bigvgan:PATH or NAME=vocos:PATH; its parameters and "
             "real-time factor join the table. May be given again.",
         ),
     ] = None,

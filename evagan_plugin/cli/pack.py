@@ -8,7 +8,9 @@ import typer
 
 
 def pack(
-    model: Annotated[Path, typer.Argument(help="Checkpoint directory, .safetensors, or training checkpoint (.pth).")],
+    model: Annotated[
+        Path, typer.Argument(help="Checkpoint directory, .safetensors, training checkpoint (.pth), or name.")
+    ],
     out_dir: Annotated[Path, typer.Argument(help="Where model.safetensors, config.yaml and README.md go.")],
     config: Annotated[Path | None, typer.Option(help="Config, where it does not lie beside the checkpoint.")] = None,
     data: Annotated[str, typer.Option(help="What it was trained on, for the card.")] = "",
