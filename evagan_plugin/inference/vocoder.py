@@ -143,8 +143,8 @@ class EVAGANVocoder(
 
         Args:
             path: Directory with ``config.yaml`` and ``model.safetensors``, the name of a model that comes with the
-                package (``"eva_gan_tiny_16k"``), a training checkpoint (``.pth``) of ESPnet or Coqui TTS, or a published
-                one that can be converted; with its config beside it.
+                package (``"eva_gan_tiny_16k"``), a training checkpoint (``.pth``) of ESPnet or Coqui TTS, or a
+                published one that can be converted; with its config beside it.
             config: Config file, where it does not lie beside the weights.
             device: Where to compute.
             dtype: Floating-point type to compute in.
