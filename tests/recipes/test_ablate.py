@@ -271,10 +271,10 @@ def test_eva_gan_beside_hifigan_over_seeds(place, run):
 def test_another_corpus_prepares_its_data_by_itself(recipe, run):
     pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
     place = recipe("mini_an4/voc1")
-    few = ["--train_config", "conf/train_eva_gan_tiny.yaml", "--steps", 2, "--epoch_steps", 1, "--nj", 1]
+    few = ["--train_config", "conf/train_eva_gan_mini.yaml", "--steps", 2, "--epoch_steps", 1, "--nj", 1]
     few += ["--train_args", "--batch_size 1", "--score_metrics", "log_mel_l1"]
     done = run(place, "./ablate.sh", *few, "--only", "base no_cam")
     assert done.returncode == 0, done.stderr
-    runs = json.loads((place / "exp" / "ablate_eva_gan_tiny_2" / "ablation.json").read_text())
+    runs = json.loads((place / "exp" / "ablate_eva_gan_mini_2" / "ablation.json").read_text())
     assert [(run["variant"], run["steps"]) for run in runs] == [("base", 2), ("no_cam", 2)]
     assert runs[0]["parameters"] > runs[1]["parameters"]

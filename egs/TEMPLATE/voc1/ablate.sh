@@ -60,10 +60,11 @@ list_variants() {
     } | paste -sd ' '
 }
 
-# recipe OPTION ...: run.sh with what all runs have in common; the user's own options come last.
+# recipe OPTION ...: run.sh with what all runs have in common; the user's own options come last. Every variant begins from nothing:
+# weights of the base would fit none but the base.
 recipe() {
     ./run.sh --train_config "${train_config}" --dumpdir "${dumpdir}" --expdir "${expdir}" --test_sets "${test_set}" \
-        --score_metrics "${score_metrics}" --protocol "" "$@" "${forwarded[@]}"
+        --score_metrics "${score_metrics}" --protocol "" --init_model "" "$@" "${forwarded[@]}"
 }
 
 # run VARIANT SEED: train, synthesise and score, unless that is done.

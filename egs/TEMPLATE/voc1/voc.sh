@@ -109,7 +109,6 @@ list_systems() {
 [ "${stage}" -le "${stop_stage}" ] || usage "--stage ${stage} is greater than --stop_stage ${stop_stage}"
 [[ ${tag} != *[=/]* ]] || usage "--tag ${tag}: it names a directory and a system of the scores, without = and /"
 [ -z "${tuning}" ] || [ -z "${model}" ] || usage "--tuning changes a training, and with --model nothing is trained"
-[ -z "${init_model}" ] || [ -z "${model}" ] || usage "--init_model is where a training begins, and with --model nothing is trained"
 [ -z "${tuning}" ] || [ -s "${tuning}" ] || usage "there is no ${tuning}; --tuning names a config of differences"
 read -ra tests <<<"${test_sets}"
 if [ -n "${model}" ]; then
@@ -137,7 +136,7 @@ else
     [ ! -e "${exp}/model" ] || die "${exp} is of $(cat "${exp}/model"), judged by --model: give --tag NAME"
     sets=("${train_set}" "${valid_set}" "${tests[@]}")
 fi
-[ -z "${init_model}" ] || start=$(python utils/find_model.py "${init_model}")
+[ -z "${model}" ] || init_model="" # Nothing is trained.
 device=cpu
 [ "${ngpu}" -eq 0 ] || device=cuda
 read -ra others <<<"${compare_exps}"
@@ -191,7 +190,7 @@ stage_3() {
             train_options+=("--${part}_data_path_and_name_and_type" "${dumpdir}/${set}/feats.scp,feats,${feats_type}")
         fi
     done
-    [ -z "${init_model}" ] || train_options+=(--init_param "${start}")
+    [ -z "${init_model}" ] || train_options+=(--init_param "${init_model}")
     [ "${ngpu}" -le 1 ] || train_options+=(--multiprocessing_distributed true)
     say "log: ${exp}/train.log; to watch: tensorboard --logdir ${exp}/tensorboard"
     follow "${exp}/train.log"
@@ -201,17 +200,18 @@ stage_3() {
 }
 
 stage_4() {
-    local set checkpoint=${model:-${exp}/${inference_model}}
+    local set before checkpoint=${model:-${exp}/${inference_model}}
     say "stage 4: synthesis"
     if [ -n "${model}" ]; then
         mkdir -p "${exp}"
         echo "${model_path}" >"${exp}/model"
     fi
     [ -e "${model}" ] || need "${checkpoint}" 3
+    [ -z "${init_model}" ] || before=$(python utils/find_model.py "${init_model}")
     for set in "${tests[@]}"; do
         need "${dumpdir}/${set}/wav.scp" 2
         synthesize "${exp}/synth/${set}" "${dumpdir}/${set}/wav.scp" "${checkpoint}"
-        [ -z "${init_model}" ] || synthesize "${exp}/before/${set}" "${dumpdir}/${set}/wav.scp" "${start}"
+        [ -z "${init_model}" ] || synthesize "${exp}/before/${set}" "${dumpdir}/${set}/wav.scp" "${before}"
         [ "${controls}" = false ] ||
             synthesize "${exp}/untrained/${set}" "${dumpdir}/${set}/wav.scp" "${checkpoint}" --untrained
     done
