@@ -10,7 +10,7 @@ from evagan_plugin.config import build_config, merge_settings, read_yaml
 EGS = Path(__file__).resolve().parents[1] / "egs"
 CONFIGS = sorted(path.relative_to(EGS).as_posix() for path in EGS.glob("*/voc1/conf/train_*.yaml"))
 TUNINGS = sorted(path.relative_to(EGS).as_posix() for path in EGS.glob("TEMPLATE/voc1/conf/tuning/**/*.yaml"))
-ABLATION_BASES = ("eva_gan_tiny_16k", "eva_gan_base_44k")
+ABLATION_BASES = ("eva_gan_mini_16k", "eva_gan_base_44k")
 
 
 def test_there_are_configs():

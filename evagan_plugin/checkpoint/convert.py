@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from evagan_plugin.checkpoint.files import CONFIG, CONFIG_FILES, WEIGHTS, config_beside, weights_file
+from evagan_plugin.checkpoint.files import CONFIG, CONFIG_FILES, WEIGHTS, config_beside, locate, weights_file
 from evagan_plugin.checkpoint.formats.catalogue import FORMATS, OURS, config_format, our_config
 from evagan_plugin.checkpoint.formats.names import prefix_before, translated
 from evagan_plugin.checkpoint.formats.training import LANDMARK
@@ -26,7 +26,8 @@ def open_checkpoint(
     HiFi-GAN preset (Firefly-GAN: of the EVA-GAN preset).
 
     Args:
-        source: A checkpoint directory of ours, or weights: ``.safetensors`` or a pickle (loaded as weights only).
+        source: A checkpoint directory of ours, the name of a pretrained model, or weights: ``.safetensors`` or a
+            pickle (loaded as weights only).
         config: Config of the source in its own format; the ``config.json``, ``.yml`` or ``.yaml`` beside it when None.
             Firefly-GAN takes a vocoder config of ours, and needs none for the published base model.
         kind: A key of ``FORMATS``, or ``"auto"`` to detect it.
@@ -40,8 +41,9 @@ def open_checkpoint(
     """
     if kind not in ("auto", *FORMATS):
         raise UsageError(f"unknown format '{kind}': {nearest(kind, ['auto', *FORMATS])}")
+    source = locate(source)
     path = weights_file(source)
-    if Path(source).is_dir():
+    if source.is_dir():
         kind = OURS
     if kind in ("auto", OURS) and config is None and _is_native(path):
         return load_checkpoint(path.parent)

@@ -22,6 +22,8 @@ class ModelFacts:
 
     data: str = ""
     """What it was trained on."""
+    training: str = ""
+    """How it was trained: steps, hours, machine, course; Markdown."""
     license: str = ""
     """Licence of the weights, as an identifier of the Hub such as ``mit`` or ``cc-by-4.0``."""
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -78,6 +80,7 @@ def model_card(config: VocoderConfig, generator: nn.Module, data: ModelCardData,
         parameters=f"{sum(tensor.numel() for tensor in generator.parameters()):,}",
         mel=markdown_table(("field", "value"), ((name, str(value)) for name, value in mel.items())),
         data=facts.data or UNSTATED,
+        training=f"## Training\n\n{facts.training}\n\n" if facts.training else "",
         license=facts.license or UNSTATED,
         metrics=markdown_table(("metric", "value"), ((name, str(value)) for name, value in facts.metrics.items()))
         if facts.metrics
@@ -108,7 +111,7 @@ Another mel gives another sound: every field must be the same, but for what an a
 
 {data}
 
-## Metrics
+{training}## Metrics
 
 {metrics}
 

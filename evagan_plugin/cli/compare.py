@@ -32,8 +32,8 @@ def compare(
             "--model",
             "-m",
             metavar="NAME=MODEL",
-            help="Model of a system: NAME=CHECKPOINT, NAME=bigvgan:PATH or NAME=vocos:PATH; its parameters and "
-            "real-time factor join the table. May be given again.",
+            help="Model of a system: NAME=CHECKPOINT or a pretrained name, NAME=bigvgan:PATH or NAME=vocos:PATH; its "
+            "parameters and real-time factor join the table. May be given again.",
         ),
     ] = None,
     protocol: Annotated[

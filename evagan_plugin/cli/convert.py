@@ -16,7 +16,7 @@ class Target(StrEnum):
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="Published weights, or a checkpoint of ours.")],
+    source: Annotated[Path, typer.Argument(help="Published weights, a checkpoint of ours, or a name.")],
     out_dir: Annotated[Path, typer.Argument(help="Where the checkpoint goes.")],
     config: Annotated[
         Path | None, typer.Option(help="Config of the source, where it does not lie beside the weights.")

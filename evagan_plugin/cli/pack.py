@@ -8,10 +8,13 @@ import typer
 
 
 def pack(
-    model: Annotated[Path, typer.Argument(help="Checkpoint directory, .safetensors, or training checkpoint (.pth).")],
+    model: Annotated[
+        Path, typer.Argument(help="Checkpoint directory, .safetensors, training checkpoint (.pth), or name.")
+    ],
     out_dir: Annotated[Path, typer.Argument(help="Where model.safetensors, config.yaml and README.md go.")],
     config: Annotated[Path | None, typer.Option(help="Config, where it does not lie beside the checkpoint.")] = None,
     data: Annotated[str, typer.Option(help="What it was trained on, for the card.")] = "",
+    training: Annotated[str, typer.Option(help="How it was trained (steps, hours, machine), for the card.")] = "",
     license_: Annotated[str, typer.Option("--license", help="Licence of the weights, e.g. mit or cc-by-4.0.")] = "",
     scores: Annotated[Path | None, typer.Option(help="scores.json of `evagan score --out`, for the card.")] = None,
     system: Annotated[str, typer.Option(help="Which system of the scores it is, where there are several.")] = "",
@@ -30,7 +33,7 @@ def pack(
     from evagan_plugin.inference.vocoder import EVAGANVocoder
 
     metrics = _figures(scores, system) if scores else {}
-    facts = ModelFacts(data=data, license=license_, metrics=metrics, test_data=test_data)
+    facts = ModelFacts(data=data, training=training, license=license_, metrics=metrics, test_data=test_data)
     vocoder = EVAGANVocoder.load(model, config)
     try:
         vocoder.save_pretrained(out_dir, model_card_kwargs={"facts": facts})

@@ -34,8 +34,9 @@ def synth(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="Checkpoint directory, .safetensors, training checkpoint (.pth) or published weights; bigvgan:PATH or "
-            "vocos:PATH for another project's vocoder, which may also be written --vocoder KIND:PATH.",
+            help="Name of a model that comes with the package (see `evagan info`), checkpoint directory, .safetensors, "
+            "training checkpoint (.pth) or published weights; bigvgan:PATH or vocos:PATH for another project's "
+            "vocoder, which may also be written --vocoder KIND:PATH.",
         ),
     ],
     source: Annotated[

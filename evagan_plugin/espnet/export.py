@@ -5,8 +5,11 @@ from pathlib import Path
 import torch
 import yaml
 
+from evagan_plugin.checkpoint.convert import open_checkpoint
+from evagan_plugin.checkpoint.files import could_be_a_name
 from evagan_plugin.checkpoint.tensors import fill, folded
 from evagan_plugin.config import VocoderConfig, config_to_dict
+from evagan_plugin.errors import EvaganError
 from evagan_plugin.model.generator import EVAGANGenerator
 from evagan_plugin.utils.files import atomic_path, write_text
 
@@ -32,3 +35,26 @@ def export_espnet(config: VocoderConfig, generator: EVAGANGenerator, out_dir: st
         torch.save(state, file)
     settings = {"vocoder": "eva_gan", "vocoder_conf": config_to_dict(config)}
     write_text(Path(out_dir) / CONFIG, yaml.safe_dump(settings, sort_keys=False))
+
+
+def espnet_init_param(option: str, out_dir: str | Path) -> str:
+    """Return an ``--init_param`` that ESPnet can load.
+
+    Args:
+        option: ``MODEL`` or ``MODEL:source:target:excluded``, as ESPnet has it. A checkpoint of ours (directory,
+            ``.safetensors`` file, or the name of a model that comes with the package) is written out for ESPnet.
+        out_dir: Where to.
+
+    Raises:
+        EvaganError: If a checkpoint of ours cannot be opened.
+    """
+    model, colon, keys = option.partition(":")
+    path = Path(model)
+    theirs = not could_be_a_name(path) if not path.exists() else path.is_file() and path.suffix != ".safetensors"
+    if theirs:
+        return option
+    try:
+        export_espnet(*open_checkpoint(path), out_dir)
+    except EvaganError as error:
+        raise type(error)(f"--init_param: {error}") from None
+    return f"{Path(out_dir) / WEIGHTS}{colon}{keys}"

@@ -37,7 +37,7 @@ def open_vocoder(
     """Open a vocoder by what a user calls it.
 
     Args:
-        spec: A checkpoint, as :meth:`EVAGANVocoder.load` takes it, or ``bigvgan:PATH`` or ``vocos:PATH``, as
+        spec: A checkpoint or a name, as :meth:`EVAGANVocoder.load` takes it, or ``bigvgan:PATH`` or ``vocos:PATH``, as
             :func:`open_external` does.
         config: Its config, where it does not lie beside the weights.
         device: Where to compute.

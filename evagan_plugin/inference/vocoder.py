@@ -12,7 +12,7 @@ from evagan_plugin.audio.features import check_mel
 from evagan_plugin.audio.io import resample
 from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.checkpoint.convert import open_checkpoint
-from evagan_plugin.checkpoint.files import load_config_of
+from evagan_plugin.checkpoint.files import could_be_a_name, load_config_of
 from evagan_plugin.checkpoint.hub import ModelFacts, download, model_card
 from evagan_plugin.checkpoint.native import save_checkpoint
 from evagan_plugin.config import MelConfig, VocoderConfig
@@ -142,8 +142,9 @@ class EVAGANVocoder(
         """Open a checkpoint.
 
         Args:
-            path: Directory with ``config.yaml`` and ``model.safetensors``, a training checkpoint (``.pth``) of ESPnet
-                or Coqui TTS, or a published one that can be converted; with its config beside it.
+            path: Directory with ``config.yaml`` and ``model.safetensors``, the name of a model that comes with the
+                package (``"eva_gan_tiny_16k"``), a training checkpoint (``.pth``) of ESPnet or Coqui TTS, or a
+                published one that can be converted; with its config beside it.
             config: Config file, where it does not lie beside the weights.
             device: Where to compute.
             dtype: Floating-point type to compute in.
@@ -185,10 +186,10 @@ class EVAGANVocoder(
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> "EVAGANVocoder":
-        """Open a directory that :meth:`save_pretrained` wrote, or a model of the Hugging Face Hub.
+        """Open a directory that :meth:`save_pretrained` wrote, a model of the package or of the Hugging Face Hub.
 
         Args:
-            model_id: Directory, or ``USER/NAME`` on the Hub.
+            model_id: Directory, name of a model that comes with the package, or ``USER/NAME`` on the Hub.
             revision: Branch, tag or commit on the Hub.
             cache_dir: Where downloads are kept.
             force_download: Download again what is there.
@@ -201,7 +202,8 @@ class EVAGANVocoder(
             EvaganError: If there is neither such a directory nor such a model, or it cannot be opened.
         """
         options = {"cache_dir": cache_dir, "force_download": force_download, "local_files_only": local_files_only}
-        path = model_id if Path(model_id).exists() else download(str(model_id), revision, token, **options)
+        local = Path(model_id).exists() or could_be_a_name(model_id)
+        path = model_id if local else download(str(model_id), revision, token, **options)
         return cls.load(path, device=device, dtype=dtype)
 
     def _save_pretrained(self, save_directory: Path) -> None:

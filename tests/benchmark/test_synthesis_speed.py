@@ -29,7 +29,7 @@ def test_rounds_are_interleaved_and_the_first_does_not_count():
 
 
 def test_audio_is_whole_frames():
-    mel = load_preset("eva_gan_tiny_16k").mel
+    mel = load_preset("eva_gan_mini_16k").mel
     assert frames_of(mel, 1.0) == 62
     assert audio_seconds(mel, 1.0) == pytest.approx(62 * 256 / 16000)
     assert frames_of(mel, 1e-6) == 1
@@ -41,17 +41,17 @@ def test_the_command_prints_both_side_by_side():
     threads = torch.get_num_threads()
     try:
         result = CliRunner().invoke(
-            app, ["--preset", "eva_gan_tiny_16k", "--seconds", "0.1", "--rounds", "1", "--threads", "1"]
+            app, ["--preset", "eva_gan_mini_16k", "--seconds", "0.1", "--rounds", "1", "--threads", "1"]
         )
     finally:
         torch.set_num_threads(threads)
     lines = [line.split() for line in result.stdout.splitlines()[-2:]]
     assert lines[0][:3] == ["HiFi-GAN", "v1", "(ESPnet)"]
     assert lines[0][-2] == "1.00"
-    assert lines[1][0] == "eva_gan_tiny_16k"
+    assert lines[1][0] == "eva_gan_mini_16k"
     factor, ratio, gflops = map(float, lines[1][-3:])
     assert ratio == pytest.approx(factor / float(lines[0][-3]), rel=0.05)
-    assert gflops == pytest.approx(inspect_generator(load_preset("eva_gan_tiny_16k")).gflops_per_second, abs=0.1)
+    assert gflops == pytest.approx(inspect_generator(load_preset("eva_gan_mini_16k")).gflops_per_second, abs=0.1)
 
 
 def test_nothing_to_measure_is_refused():

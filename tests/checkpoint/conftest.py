@@ -10,7 +10,7 @@ from evagan_plugin.model.generator import EVAGANGenerator
 
 @pytest.fixture(scope="module")
 def config():
-    return build_config({"preset": "eva_gan_tiny_16k", "generator": {"channels": 64, "resblock_kernels": [3]}})
+    return build_config({"preset": "eva_gan_mini_16k", "generator": {"channels": 64, "resblock_kernels": [3]}})
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from evagan_plugin.inference.vocoder import EVAGANVocoder
 from evagan_plugin.model.generator import EVAGANGenerator
 
 TINY = {
-    "preset": "eva_gan_tiny_16k",
+    "preset": "eva_gan_mini_16k",
     "mel": {"hop_length": 16, "win_length": 64, "n_fft": 256, "n_mels": 20},
     "generator": {
         "context": {"dims": [8], "depths": [1]},

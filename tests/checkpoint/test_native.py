@@ -41,7 +41,7 @@ def test_a_training_checkpoint_of_a_host_opens_whatever_its_prefix(tmp_path, con
 
 
 def test_a_checkpoint_of_another_config_names_the_fields(config):
-    other = build_config({"preset": "eva_gan_tiny_16k", "mel": {"f_max": 8000}, "generator": {"channels": 128}})
+    other = build_config({"preset": "eva_gan_mini_16k", "mel": {"f_max": 8000}, "generator": {"channels": 128}})
     with pytest.raises(ConfigError) as caught:
         check_same_config(config, other, "x.pth")
     assert "mel.f_max: 7600.0 != 8000.0" in str(caught.value) and "generator.channels: 64 != 128" in str(caught.value)

@@ -35,7 +35,9 @@ def test_the_issue_of_presets_is_complete():
         "eva_gan_base_24k",
         "eva_gan_big_24k",
         "eva_gan_base_22k",
+        "eva_gan_mini_16k",
         "eva_gan_tiny_16k",
+        "eva_gan_tiny_22k",
         "firefly_gan_base_44k",
         "hifigan_v1_22k",
     } == set(list_presets())
@@ -138,7 +140,7 @@ def test_a_file_that_is_no_config_is_one_line_with_its_path(content, tmp_path):
 
 
 def test_a_file_adds_its_path_and_keeps_the_field(tmp_path):
-    (tmp_path / "config.yaml").write_text("preset: eva_gan_tiny_16k\ngenerator: {channels: 3}\n")
+    (tmp_path / "config.yaml").write_text("preset: eva_gan_mini_16k\ngenerator: {channels: 3}\n")
     with pytest.raises(ConfigError, match=r"config\.yaml: generator: channels 3") as caught:
         load_config(tmp_path / "config.yaml")
     assert caught.value.field == "generator.channels"
@@ -162,7 +164,7 @@ def test_a_missing_file_is_reported(tmp_path):
         ({"losses": {"mel": None}, "balancer": {"decay": 0.9}}, (500.0, 2.0, 1.0, 0.0)),
     ],
 )
-@pytest.mark.parametrize("preset", ["eva_gan_tiny_16k", "firefly_gan_base_44k"])
+@pytest.mark.parametrize("preset", ["eva_gan_mini_16k", "firefly_gan_base_44k"])
 def test_losses_are_the_weights_and_their_defaults_follow_from_the_balancer(preset, given_, weights, tmp_path):
     config = build_config({"preset": preset} | given_)
     assert weights_of(config) == weights
@@ -184,8 +186,8 @@ def test_shares_of_an_old_config_keep_their_meaning(old, weights, tmp_path, capl
     """They took the place of ``losses``, and HiFi-GAN's coefficient in the place of a share that was not given."""
     REPORTED.clear()
     for _ in range(2):
-        config = build_config({"preset": "eva_gan_tiny_16k", **old})
-    assert weights_of(config) == weights and config.balancer == load_preset("eva_gan_tiny_16k").balancer
+        config = build_config({"preset": "eva_gan_mini_16k", **old})
+    assert weights_of(config) == weights and config.balancer == load_preset("eva_gan_mini_16k").balancer
     assert [record.getMessage() for record in caplog.records] == [
         "config field 'balancer.shares' is now 'losses': its values are used as before; please rename it"
     ]
@@ -196,20 +198,20 @@ def test_shares_of_an_old_config_keep_their_meaning(old, weights, tmp_path, capl
 
 def test_a_renamed_field_opens_under_its_old_name(tmp_path, caplog):
     REPORTED.clear()
-    config = build_config({"preset": "eva_gan_tiny_16k", "generator": {"normalise": True, "channels": 256}})
+    config = build_config({"preset": "eva_gan_mini_16k", "generator": {"normalise": True, "channels": 256}})
     assert config.generator.normalize and config.generator.channels == 256
     assert "'generator.normalise' is now 'generator.normalize'" in caplog.text
     dump_config(config, tmp_path / "config.yaml")
     assert "normalise" not in (tmp_path / "config.yaml").read_text()
     with pytest.raises(ConfigError) as caught:
-        build_config({"preset": "eva_gan_tiny_16k", "generator": {"normalise": "much"}})
+        build_config({"preset": "eva_gan_mini_16k", "generator": {"normalise": "much"}})
     assert caught.value.field == "generator.normalize"
 
 
 @pytest.mark.parametrize("shares", [3, None, [1], {"mell": 1}, {"mel": -1}])
 def test_wrong_shares_of_an_old_config_are_an_error_of_losses(shares):
     with pytest.raises(ConfigError) as caught:
-        build_config({"preset": "eva_gan_tiny_16k", "balancer": {"shares": shares}})
+        build_config({"preset": "eva_gan_mini_16k", "balancer": {"shares": shares}})
     assert caught.value.field.split(".")[0] == "losses"
 
 
@@ -221,7 +223,7 @@ def weights_of(config):
 FIELDS = {
     field.name: [f.name for f in dataclasses.fields(kind)]
     for field, kind in (
-        (field, type(getattr(load_preset("eva_gan_tiny_16k"), field.name)))
+        (field, type(getattr(load_preset("eva_gan_mini_16k"), field.name)))
         for field in dataclasses.fields(VocoderConfig)
     )
 }
@@ -239,7 +241,7 @@ sections = st.fixed_dictionaries(
 
 
 @settings(max_examples=400, deadline=None)
-@given(overrides=sections, preset=st.sampled_from([None, "eva_gan_tiny_16k", "hifigan_v1_22k"]))
+@given(overrides=sections, preset=st.sampled_from([None, "eva_gan_mini_16k", "hifigan_v1_22k"]))
 def test_any_settings_give_a_config_or_one_line(overrides, preset):
     try:
         config = build_config(({"preset": preset} if preset else {}) | overrides)

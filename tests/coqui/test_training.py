@@ -154,7 +154,7 @@ def test_runs_that_cannot_work_are_refused_and_leave_no_folder(prepare, trained,
     (tmp_path / "truncated.pth").write_bytes(whole[: len(whole) // 2])
     soundfile.write(tmp_path / "rate.wav", [0.0] * 8000, 8000)
     (tmp_path / "text.wav").write_text("no audio")
-    larger = {"vocoder_conf": {"preset": "eva_gan_tiny_16k"}}
+    larger = {"vocoder_conf": {"preset": "eva_gan_mini_16k"}}
     recordings = [str(path) for path in speech.iterdir()]
     refused(prepare, UsageError, "grad_accum_steps", args=TrainerArgs(grad_accum_steps=2))
     refused(prepare, UsageError, "use_accelerate", args=TrainerArgs(use_accelerate=True))
@@ -175,7 +175,7 @@ def test_runs_that_cannot_work_are_refused_and_leave_no_folder(prepare, trained,
 
 
 def test_a_continued_run_needs_the_model_that_it_had(prepare, trained):
-    config = {"vocoder_conf": {"preset": "eva_gan_tiny_16k"}}
+    config = {"vocoder_conf": {"preset": "eva_gan_mini_16k"}}
     refused(prepare, ConfigError, "built from another config", config, TrainerArgs(continue_path=str(trained)))
 
 

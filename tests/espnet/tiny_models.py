@@ -11,7 +11,7 @@ from evagan_plugin.model.generator import EVAGANGenerator
 TINY = {
     "vocoder": "eva_gan",
     "vocoder_conf": {
-        "preset": "eva_gan_tiny_16k",
+        "preset": "eva_gan_mini_16k",
         "generator": {
             "context": {"dims": [8], "depths": [1]},
             "channels": 64,

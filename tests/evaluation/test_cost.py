@@ -44,7 +44,7 @@ def test_a_preset_is_counted_as_it_is_built_with_context_and_without(preset):
 
 @pytest.mark.parametrize("overrides", VARIANTS.values(), ids=VARIANTS)
 def test_every_option_is_counted(overrides):
-    check(build_config({"preset": "eva_gan_tiny_16k", "generator": overrides}))
+    check(build_config({"preset": "eva_gan_mini_16k", "generator": overrides}))
 
 
 def test_counting_needs_no_pytorch():

@@ -16,7 +16,7 @@ FRAMES, BANDS, HOP = 7, 80, 256
 @pytest.fixture(scope="module")
 def vocoder() -> EVAGANVocoder:
     generator = {"context": "none", "channels": 64, "resblock_kernels": [3], "resblock_dilations": [1]}
-    config = build_config({"preset": "eva_gan_tiny_16k", "generator": generator})
+    config = build_config({"preset": "eva_gan_mini_16k", "generator": generator})
     return EVAGANVocoder(config, EVAGANGenerator.from_config(config))
 
 

@@ -142,7 +142,7 @@ def test_an_unknown_kind_names_the_known(spec: str):
 
 
 def test_one_name_opens_ours_and_others(tmp_path: Path, vocos: nn.Module):
-    config = load_preset("eva_gan_tiny_16k")
+    config = load_preset("eva_gan_mini_16k")
     save_checkpoint(tmp_path / "ours", config, EVAGANGenerator.from_config(config))
     assert open_vocoder(tmp_path / "ours").config == config
     assert open_vocoder(f"vocos:{tmp_path}", dtype="float64").dtype is torch.float64

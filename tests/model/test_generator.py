@@ -33,7 +33,9 @@ def log_mels(generator: EVAGANGenerator) -> torch.Tensor:
         ("eva_gan_base_24k", 16_266_881),
         ("eva_gan_big_24k", 174_407_953),
         ("eva_gan_base_22k", 16_262_401),
-        ("eva_gan_tiny_16k", 1_320_385),
+        ("eva_gan_mini_16k", 1_320_385),
+        ("eva_gan_tiny_16k", 3_644_418),
+        ("eva_gan_tiny_22k", 3_644_418),
         ("firefly_gan_base_44k", 36_500_897),
         ("hifigan_v1_22k", 13_926_017),
     ],
@@ -85,7 +87,7 @@ def test_gradients_reach_every_parameter(overrides):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in generator.parameters())
 
 
-@pytest.mark.parametrize("preset", ["eva_gan_base_44k", "eva_gan_tiny_16k", "hifigan_v1_22k"])
+@pytest.mark.parametrize("preset", ["eva_gan_base_44k", "eva_gan_mini_16k", "eva_gan_tiny_16k", "hifigan_v1_22k"])
 def test_training_starts_from_quiet_waveforms_without_an_offset(preset):
     """Loud ones take hundreds of steps to become quiet, and a log-mel hears no offset."""
     torch.manual_seed(0)
@@ -100,7 +102,7 @@ def test_training_starts_from_quiet_waveforms_without_an_offset(preset):
 @pytest.mark.parametrize("context", [{}, {"context": "none"}])
 def test_the_first_layer_centres_log_mels(mel, context):
     torch.manual_seed(0)
-    config = build_config({"preset": "eva_gan_tiny_16k", "mel": mel, "generator": context})
+    config = build_config({"preset": "eva_gan_mini_16k", "mel": mel, "generator": context})
     generator = EVAGANGenerator.from_config(config)
     first = generator.upsampler.pre if context else generator.context.layers[0]
     with torch.no_grad():
@@ -110,7 +112,7 @@ def test_the_first_layer_centres_log_mels(mel, context):
 
 @pytest.mark.parametrize("log", ["ln", "log10", "db"])
 def test_normalised_log_mels_reach_a_new_generator_with_mean_0_and_deviation_1(log):
-    config = build_config({"preset": "eva_gan_tiny_16k", "mel": {"log": log}, "generator": {"normalize": True}})
+    config = build_config({"preset": "eva_gan_mini_16k", "mel": {"log": log}, "generator": {"normalize": True}})
     generator = EVAGANGenerator.from_config(config)
     seen = generator.normalisation(config.mel.log_scale * log_mels(generator))
     assert seen.mean().abs() < 0.1
@@ -118,7 +120,7 @@ def test_normalised_log_mels_reach_a_new_generator_with_mean_0_and_deviation_1(l
 
 
 def test_an_untrained_generator_hears_its_mel():
-    generator = EVAGANGenerator.from_preset("eva_gan_tiny_16k").eval()
+    generator = EVAGANGenerator.from_preset("eva_gan_mini_16k").eval()
     one, other = (generator(log_mels(generator)) for _ in range(2))
     assert (one - other).std() > 0.5 * one.std()
 

@@ -16,7 +16,7 @@ from evagan_plugin.errors import EvaganError
 CONFIG = """
 vocoder: eva_gan
 vocoder_conf:
-    preset: eva_gan_tiny_16k
+    preset: eva_gan_mini_16k
     training: {segment_frames: 16, discriminator_frames: 8}
 batch_size: 2
 """
@@ -57,7 +57,7 @@ def rows_of(place) -> dict[str, list[str]]:
     [
         (
             ["--audio_dir", "audio", "--only", "base no_cat"],
-            "no variant 'no_cat' of eva_gan_tiny_16k; known: base",
+            "no variant 'no_cat' of eva_gan_mini_16k; known: base",
         ),
         (
             ["--audio_dir", "audio", "--steps", 10, "--epoch_steps", 3],
@@ -271,10 +271,10 @@ def test_eva_gan_beside_hifigan_over_seeds(place, run):
 def test_another_corpus_prepares_its_data_by_itself(recipe, run):
     pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
     place = recipe("mini_an4/voc1")
-    few = ["--train_config", "conf/train_eva_gan_tiny.yaml", "--steps", 2, "--epoch_steps", 1, "--nj", 1]
+    few = ["--train_config", "conf/train_eva_gan_mini.yaml", "--steps", 2, "--epoch_steps", 1, "--nj", 1]
     few += ["--train_args", "--batch_size 1", "--score_metrics", "log_mel_l1"]
     done = run(place, "./ablate.sh", *few, "--only", "base no_cam")
     assert done.returncode == 0, done.stderr
-    runs = json.loads((place / "exp" / "ablate_eva_gan_tiny_2" / "ablation.json").read_text())
+    runs = json.loads((place / "exp" / "ablate_eva_gan_mini_2" / "ablation.json").read_text())
     assert [(run["variant"], run["steps"]) for run in runs] == [("base", 2), ("no_cam", 2)]
     assert runs[0]["parameters"] > runs[1]["parameters"]

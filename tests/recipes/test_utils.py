@@ -228,7 +228,7 @@ def test_options_of_another_script_are_passed_on(script, utils, run, tmp_path):
 
 
 def test_a_config_of_differences_is_laid_over_its_base(utils, run, tmp_path):
-    base = {"vocoder_conf": {"preset": "eva_gan_tiny_16k", "training": {"segment_frames": 64}}, "batch_size": 4}
+    base = {"vocoder_conf": {"preset": "eva_gan_mini_16k", "training": {"segment_frames": 64}}, "batch_size": 4}
     (tmp_path / "base.yaml").write_text(yaml.safe_dump(base))
     (tmp_path / "over.yaml").write_text("vocoder: hifigan\nvocoder_conf: {balancer: off, training: {bf16: true}}\n")
     words = ["python", utils / "layer_config.py", "base.yaml", "over.yaml", "exp/train.yaml"]
@@ -236,7 +236,7 @@ def test_a_config_of_differences_is_laid_over_its_base(utils, run, tmp_path):
     assert yaml.safe_load((tmp_path / "exp" / "train.yaml").read_text()) == {
         "vocoder": "hifigan",
         "vocoder_conf": {
-            "preset": "eva_gan_tiny_16k",
+            "preset": "eva_gan_mini_16k",
             "training": {"segment_frames": 64, "bf16": True},
             "balancer": False,
         },

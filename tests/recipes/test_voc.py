@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 import soundfile
+import torch
+import yaml
 
-from evagan_plugin.config import load_preset
+from evagan_plugin.config import build_config, load_preset
 from evagan_plugin.data.kaldi import DataDir, write_table
 from evagan_plugin.inference.vocoder import EVAGANVocoder
 from evagan_plugin.model.generator import EVAGANGenerator
@@ -76,6 +78,29 @@ def test_config_error_is_told_before_any_work(place, run):
     assert not (place / "dump").exists()
 
 
+def test_training_starts_from_a_model_that_is_judged_beside_as_before(recipe, run):
+    """A model of random weights, by its path: what comes before training is what it makes."""
+    pytest.importorskip("espnet2", reason="espnet is not installed", exc_type=ImportError)
+    place = recipe("mini_an4/voc1")
+    small = {"preset": "eva_gan_tiny_16k", "generator": {"context": {"dims": [16], "depths": [1]}, "channels": 16}}
+    config = build_config(small)
+    torch.manual_seed(0)
+    EVAGANVocoder(config, EVAGANGenerator.from_config(config)).save_pretrained(place / "start")
+    settings = {"vocoder_conf": small, "batch_size": 2, "num_iters_per_epoch": 2, "max_epoch": 1, "num_att_plot": 0}
+    (place / "train_few.yaml").write_text(yaml.safe_dump(settings | {"optim_conf": {"lr": 1.0e-9}}))
+    words = ["./run.sh", "--train_config", "train_few.yaml", "--init_model", "start", "--score_metrics", "log_mel_l1"]
+    done = run(place, *words, "--controls", "false", "--stop_stage", 5)
+    assert done.returncode == 0, done.stderr
+    exp = place / "exp" / "voc_few"
+    systems = json.loads((exp / "scores" / "test" / "scores.json").read_text())["systems"]
+    assert list(systems) == ["few", "before"]
+    assert "has no discriminators: they start anew" in (exp / "train.log").read_text()
+    # At such a learning rate training changes next to nothing: it began where the model was.
+    trained, before = (system["metrics"]["log_mel_l1"]["value"] for system in systems.values())
+    assert trained == pytest.approx(before, abs=1e-3)
+    assert (exp / "scores" / "test" / "spectrograms.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_unknown_backend_is_refused(place, run):
     done = run(place, "./run.sh", "--stage", 2, EVAGAN_BACKEND="sge")
     assert (done.returncode, "unknown backend 'sge'" in done.stderr) == (2, True)
@@ -108,7 +133,7 @@ def test_a_model_of_another_recipe_is_judged_on_music(recipe, run):
         path = place / "DSD100" / tree / "Test" / "001 - Band - Song" / f"{name}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, np.random.default_rng(0).uniform(-0.1, 0.1, (6 * RATE, 2)), RATE)
-    config = load_preset("eva_gan_tiny_16k")
+    config = load_preset("eva_gan_mini_16k")
     EVAGANVocoder(config, EVAGANGenerator.from_config(config)).save_pretrained(place / "tiny")
     words = ["./run.sh", "--corpus_dir", "DSD100", "--model", "tiny", "--items", 1, "--nj", 1]
     done = run(place, *words, "--stop_stage", 5)
@@ -142,7 +167,7 @@ def test_whole_recipe_with_a_handful_of_steps(recipe, run):
     config.write_text(
         "vocoder: eva_gan\n"
         "vocoder_conf:\n"
-        "    preset: eva_gan_tiny_16k\n"
+        "    preset: eva_gan_mini_16k\n"
         "    training: {segment_frames: 16, discriminator_frames: 8}\n"
         "batch_size: 2\nnum_iters_per_epoch: 2\nmax_epoch: 1\nnum_att_plot: 1\n"
     )

@@ -34,7 +34,7 @@ inference_model=valid.loss.best.pth    # Checkpoint of the acoustic model.
 inference_args=""                      # Further options for text to speech, e.g. "--maxlenratio 20".
 
 # Vocoder
-vocoder=../voc1/exp/voc_eva_gan/valid.mel.best.pth  # Checkpoint of the vocoder, with its config.yaml beside it.
+vocoder=../voc1/exp/voc_eva_gan/valid.mel.best.pth  # Checkpoint of the vocoder, its config.yaml beside it, or a pretrained name.
 vocoder_config=../voc1/conf/train_eva_gan.yaml      # Training config of the vocoder, for fine-tuning.
 finetune_args="--max_epoch 5 --optim_conf lr=5.0e-5 --optim2_conf lr=5.0e-5" # Further options for fine-tuning.
 score_metrics=fast                                  # Metrics of stage 8, see `evagan score --help`.
@@ -90,6 +90,8 @@ stats=${expdir}/tts_stats_${tag}
 tokens=${dumpdir}/tokens_${token_type}.txt
 device=cpu
 [ "${ngpu}" -eq 0 ] || device=cuda
+# A name, not a path: a model that comes with the package.
+[ -e "${vocoder}" ] || [[ ${vocoder} == *[/.]* ]] || vocoder=$(python utils/find_model.py "${vocoder}")
 read -ra tests <<<"${test_sets}"
 data_options=() more_train_options=() more_inference_options=() finetune_options=()
 eval "data_options=(${local_data_opts}) more_train_options=(${train_args})"

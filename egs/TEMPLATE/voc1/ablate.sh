@@ -7,7 +7,7 @@
 #
 set -euo pipefail
 
-train_config=conf/train_eva_gan_tiny_16k.yaml   # The base: one of the recipe's training configs.
+train_config=conf/train_eva_gan_mini_16k.yaml   # The base: one of the recipe's training configs.
 only=""                                         # Variants to train, separated by spaces; all if empty.
 seeds="0"                                       # Seeds to train each variant with, separated by spaces.
 steps=1000                                      # Training steps of each run.
@@ -60,10 +60,11 @@ list_variants() {
     } | paste -sd ' '
 }
 
-# recipe OPTION ...: run.sh with what all runs have in common; the user's own options come last.
+# recipe OPTION ...: run.sh with what all runs have in common; the user's own options come last. Every variant begins from nothing:
+# weights of the base would fit none but the base.
 recipe() {
     ./run.sh --train_config "${train_config}" --dumpdir "${dumpdir}" --expdir "${expdir}" --test_sets "${test_set}" \
-        --score_metrics "${score_metrics}" --protocol "" "$@" "${forwarded[@]}"
+        --score_metrics "${score_metrics}" --protocol "" --init_model "" "$@" "${forwarded[@]}"
 }
 
 # run VARIANT SEED: train, synthesise and score, unless that is done.

@@ -27,10 +27,11 @@ train_config=conf/train_eva_gan.yaml # Training config.
 tuning=""                            # Config that states differences (conf/tuning/NAME.yaml), laid over train_config.
 train_args=""                        # Further options for the training, quoted as in a shell, e.g. "--max_epoch 10".
 train_threads=2                      # CPU threads of the training.
+init_model=""                        # Model to start from, of the same config: a checkpoint or a pretrained name; judged beside as `before`.
 tag=""                               # Name of the experiment; that of the config if empty.
 
 # Judging
-model=""                           # Trained model of any recipe, judged on the test sets in the place of one trained here.
+model=""                           # Trained model of any recipe, or a pretrained name, judged on the test sets in the place of one trained here.
 inference_model=valid.mel.best.pth # Checkpoint of the experiment to synthesise with.
 score_metrics=fast                 # Metrics of stage 5, see `evagan score --help`.
 protocol=""                        # Published figures to print beside: libritts (24 kHz).
@@ -111,7 +112,9 @@ list_systems() {
 [ -z "${tuning}" ] || [ -s "${tuning}" ] || usage "there is no ${tuning}; --tuning names a config of differences"
 read -ra tests <<<"${test_sets}"
 if [ -n "${model}" ]; then
-    [ -e "${model}" ] || usage "there is no ${model}; --model names a trained model, such as exp/voc_NAME/valid.mel.best.pth"
+    [ -e "${model}" ] || [[ ${model} != */* && ${model} != *.* ]] ||
+        usage "there is no ${model}; --model names a trained model, such as exp/voc_NAME/valid.mel.best.pth"
+    model=$(python utils/find_model.py "${model}")
     # A checkpoint and what stage 7 packed have the name of their experiment, another packed model that of its directory.
     model_path=$(readlink -f "${model}")
     source=${model_path}
@@ -133,6 +136,7 @@ else
     [ ! -e "${exp}/model" ] || die "${exp} is of $(cat "${exp}/model"), judged by --model: give --tag NAME"
     sets=("${train_set}" "${valid_set}" "${tests[@]}")
 fi
+[ -z "${model}" ] || init_model="" # Nothing is trained.
 device=cpu
 [ "${ngpu}" -eq 0 ] || device=cuda
 read -ra others <<<"${compare_exps}"
@@ -186,6 +190,7 @@ stage_3() {
             train_options+=("--${part}_data_path_and_name_and_type" "${dumpdir}/${set}/feats.scp,feats,${feats_type}")
         fi
     done
+    [ -z "${init_model}" ] || train_options+=(--init_param "${init_model}")
     [ "${ngpu}" -le 1 ] || train_options+=(--multiprocessing_distributed true)
     say "log: ${exp}/train.log; to watch: tensorboard --logdir ${exp}/tensorboard"
     follow "${exp}/train.log"
@@ -195,16 +200,18 @@ stage_3() {
 }
 
 stage_4() {
-    local set checkpoint=${model:-${exp}/${inference_model}}
+    local set before checkpoint=${model:-${exp}/${inference_model}}
     say "stage 4: synthesis"
     if [ -n "${model}" ]; then
         mkdir -p "${exp}"
         echo "${model_path}" >"${exp}/model"
     fi
     [ -e "${model}" ] || need "${checkpoint}" 3
+    [ -z "${init_model}" ] || before=$(python utils/find_model.py "${init_model}")
     for set in "${tests[@]}"; do
         need "${dumpdir}/${set}/wav.scp" 2
         synthesize "${exp}/synth/${set}" "${dumpdir}/${set}/wav.scp" "${checkpoint}"
+        [ -z "${init_model}" ] || synthesize "${exp}/before/${set}" "${dumpdir}/${set}/wav.scp" "${before}"
         [ "${controls}" = false ] ||
             synthesize "${exp}/untrained/${set}" "${dumpdir}/${set}/wav.scp" "${checkpoint}" --untrained
     done
@@ -218,6 +225,7 @@ stage_5() {
         list_systems "${set}"
         out=${exp}/scores/${set}
         options=(--metrics "${score_metrics}" --nj "${nj}" --out "${out}")
+        [ -z "${init_model}" ] || systems+=("before=${exp}/before/${set}")
         if [ "${controls}" = true ]; then
             systems+=("untrained=${exp}/untrained/${set}")
             options+=(--ground-truth)
@@ -230,9 +238,10 @@ stage_5() {
         "${score_cmd[@]}" --gpu "$((ngpu > 0))" "${out}/log/compare.log" \
             evagan compare "${dumpdir}/${set}" "${systems[@]}" "${options[@]}" --results "${out}/RESULTS.md" \
             "${models[@]}" ${protocol:+--protocol "${protocol}"} --device "${device}"
+        evagan plot "${dumpdir}/${set}" "${systems[@]}" --out "${out}/spectrograms.png" >/dev/null
         cat "${out}/RESULTS.md" >>"${exp}/RESULTS.md.part"
         cat "${out}/scores.md"
-        say "wavs: ${exp}/synth/${set}; to hear and see them in a browser: ${out}/report.html; every utterance: ${out}/utterances.csv"
+        say "wavs: ${exp}/synth/${set}; to hear and see them in a browser: ${out}/report.html; a picture: ${out}/spectrograms.png"
     done
     mv "${exp}/RESULTS.md.part" "${exp}/RESULTS.md"
     say "table: ${exp}/RESULTS.md"

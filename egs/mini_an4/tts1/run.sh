@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# AN4 from text to speech: a small Tacotron2 of ESPnet, and the EVA-GAN that ../voc1 has trained.
+# AN4 from text to speech: a small Tacotron2 of ESPnet, and the EVA-GAN tiny that comes with the package.
 #
 set -euo pipefail
 
@@ -12,7 +12,7 @@ FORWARD_TO=./tts.sh
 ./tts.sh \
     --nj 2 \
     --local_data_opts "--full_corpus ${full_corpus}" \
-    --vocoder ../voc1/exp/voc_eva_gan_tiny/valid.mel.best.pth \
+    --vocoder eva_gan_tiny_16k \
     --vocoder_config ../voc1/conf/train_eva_gan_tiny.yaml \
     --inference_args "--maxlenratio 5" \
     --finetune_args "--max_epoch 2 --optim_conf lr=5.0e-5 --optim2_conf lr=5.0e-5" \

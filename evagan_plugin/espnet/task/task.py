@@ -15,6 +15,7 @@ from evagan_plugin.config import OptimizationConfig, VocoderConfig, build_config
 from evagan_plugin.data.kaldi import read_table
 from evagan_plugin.data.segments import SegmentCrop, stack
 from evagan_plugin.errors import ConfigError, one_line_errors
+from evagan_plugin.espnet.export import espnet_init_param
 from evagan_plugin.espnet.task.checks import check_run
 from evagan_plugin.espnet.task.data import SegmentDataset, SegmentSampler
 from evagan_plugin.espnet.task.failures import host_errors
@@ -84,6 +85,10 @@ class VocoderTask(AbsTask):
                 args = cls.get_parser().parse_args(cmd)
             if not args.print_config and args.output_dir is not None:
                 _complete_optimization(args)
+                started = Path(args.output_dir) / "init"
+                args.init_param = [
+                    espnet_init_param(option, started / str(number)) for number, option in enumerate(args.init_param)
+                ]
                 check_run(args, vocoder_config(args))
             try:
                 super().main(args)

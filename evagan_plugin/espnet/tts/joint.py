@@ -7,7 +7,7 @@ In a config::
     tts: joint_text2wav
     tts_conf:
         vocoder_type: eva_gan
-        vocoder_params: {preset: eva_gan_tiny_16k}      # mel and generator may be overridden
+        vocoder_params: {preset: eva_gan_mini_16k}      # mel and generator may be overridden
         discriminator_type: eva_gan_discriminator
         discriminator_params: {}                        # of the same preset; mpd, mrd, activation may be overridden
 """

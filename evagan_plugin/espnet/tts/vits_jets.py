@@ -4,7 +4,7 @@ In a config::
 
     tts: eva_gan_vits                                   # or eva_gan_jets
     tts_conf:
-        vocoder_params: {preset: eva_gan_tiny_16k}      # the generator; its input are the model's hidden channels
+        vocoder_params: {preset: eva_gan_mini_16k}      # the generator; its input are the model's hidden channels
         generator_params: {hidden_channels: 192}        # ESPnet's, but without the decoder's own
 """
 

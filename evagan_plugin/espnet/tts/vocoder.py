@@ -10,7 +10,7 @@ from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 from torch import Tensor, nn
 
 from evagan_plugin.audio.mel import MelConfig, MelConversion, MelMismatchError, fixed_fields
-from evagan_plugin.checkpoint.files import CONFIG
+from evagan_plugin.checkpoint.files import CONFIG, locate
 from evagan_plugin.config import list_presets, load_preset, read_yaml
 from evagan_plugin.errors import ConfigError, UsageError
 from evagan_plugin.espnet.tts.texts import refuse_unknown_texts
@@ -96,7 +96,8 @@ def load_vocoder(
     """Open a vocoder for an acoustic model.
 
     Args:
-        vocoder_file: Checkpoint (ESPnet's ``.pth``, a ``.safetensors`` file, or a directory of ours).
+        vocoder_file: Checkpoint (ESPnet's ``.pth``, a ``.safetensors`` file, or a directory of ours), or the name of a
+            model that comes with the package.
         config_file: Its config; the one beside it when None.
         feats_extract: The acoustic model's feature extractor; None where the model reads features from files, which
             are then taken to be the vocoder's own, with a warning.
@@ -107,7 +108,8 @@ def load_vocoder(
             is named with both values.
         EvaganError: If the checkpoint is missing, damaged or of another config.
     """
-    _check_is_vocoder(Path(vocoder_file), config_file)
+    vocoder_file = locate(vocoder_file)
+    _check_is_vocoder(vocoder_file, config_file)
     vocoder = EVAGANVocoder.load(vocoder_file, config_file, device=device)
     if feats_extract is None:
         logger.warning(

@@ -15,7 +15,7 @@ NAMES = [f"utt{index}" for index in range(11)]
 @pytest.fixture(scope="module")
 def crop() -> SegmentCrop:
     return SegmentCrop.for_training(
-        build_config({"preset": "eva_gan_tiny_16k", "training": {"segment_frames": FRAMES}})
+        build_config({"preset": "eva_gan_mini_16k", "training": {"segment_frames": FRAMES}})
     )
 
 

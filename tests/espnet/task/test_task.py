@@ -185,7 +185,7 @@ def test_validation_can_be_heard_and_seen(hifigan: Path, an4: Path):
 @pytest.fixture(scope="module")
 def feats(an4: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``feats.scp`` beside each ``wav.scp``: mels of the audio, in ESPnet's shape."""
-    config = build_config({"preset": "eva_gan_tiny_16k"})
+    config = build_config({"preset": "eva_gan_mini_16k"})
     mel = MelSpectrogram(config.mel)
     for split in ("train", "valid"):
         lines = []

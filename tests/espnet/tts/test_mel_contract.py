@@ -48,7 +48,7 @@ def test_a_mismatch_lists_every_field_with_both_values_and_what_to_do(tmp_path):
     message = str(caught.value)
     for part in ("f_min is 80", "and 0.0 here", "f_max is 7600", "and 8000.0 here", "center is True there"):
         assert part in message
-    assert "preset: eva_gan_tiny_16k" in message
+    assert "preset: eva_gan_mini_16k" in message
     rate = LogMelFbank(**{**FEATURES, "fs": 22050, "fmin": 0, "fmax": 8000})
     with pytest.raises(ConfigError, match="sample_rate is 22050 there and 16000 here") as caught:
         load_vocoder(directory, feats_extract=rate)

@@ -57,7 +57,7 @@ def content(place):
 
 
 def test_models_of_any_kind_join_the_table_and_cells_without_a_model_are_empty(compare, place):
-    config = load_preset("eva_gan_tiny_16k")
+    config = load_preset("eva_gan_mini_16k")
     save_checkpoint(place / "tiny", config, EVAGANGenerator.from_config(config))
     (place / "vocos").mkdir()
     write_vocos(place / "vocos")
