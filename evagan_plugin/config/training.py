@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from evagan_plugin.config.fields import STRICT
+from evagan_plugin.config.fields import STRICT, Switchable
 
 BALANCED_MEL_WEIGHT = 500.0
 """Large: the gradient of a log-mel loss lies nearly all in quiet bins, where the logarithm is steep."""
@@ -50,7 +50,7 @@ class BalancerConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class TrainingConfig:
-    """What one training item is."""
+    """What one training item is, and how the steps go."""
 
     segment_frames: PositiveInt = 256
     """Mel frames of a training item (EVA-GAN, section 3.3: the context window)."""
@@ -58,6 +58,12 @@ class TrainingConfig:
     """Frames of a random crop that the discriminators see; the whole item when null."""
     bf16: bool = False
     """Compute in bfloat16 by autocast; weights, losses and the balancer stay in float32."""
+    discriminator_start_steps: NonNegativeInt = 0
+    """Generator steps on the mel and STFT losses alone before the discriminators start (ParallelWaveGAN); they are
+    counted with those of a checkpoint that training starts from, where it holds a whole training."""
+    ema: Annotated[Annotated[float, Field(gt=0.0, lt=1.0)] | None, Switchable] = None
+    """Decay per step of a moving average of the generator's weights, e.g. 0.999: what is validated and shipped; ``off``
+    takes the weights themselves."""
 
     def __post_init__(self) -> None:
         if self.discriminator_frames is not None and self.discriminator_frames > self.segment_frames:

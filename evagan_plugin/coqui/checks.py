@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from trainer.generic_utils import remove_experiment_folder
 
 from evagan_plugin.checkpoint.formats.training import DISCRIMINATORS
@@ -63,7 +63,7 @@ def check_data(trainer: Any, sample_rate: int) -> None:
         raise
 
 
-def check_state(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
+def check_state(model: Any, state: Mapping[str, Tensor], source: Path) -> None:
     """Check that a checkpoint fits a model before it is loaded: Coqui would load what fits and pass over the rest.
 
     A checkpoint without discriminators is one of a generator alone, to start from.
@@ -71,7 +71,8 @@ def check_state(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> 
     Raises:
         EvaganError: If it does not fit; the first tensors that differ are listed.
     """
-    ours, theirs = model.state_dict(), state
+    ours, theirs = model.state_dict(), dict(state)
+    model.gan.complete_state(theirs, "gan.")
     if not any(name.startswith(DISCRIMINATORS) for name in state):
         logger.warning("%s has no discriminators: they start anew", source)
         ours, theirs = generator_weights(ours, "the model"), generator_weights(state, source)

@@ -15,6 +15,7 @@ from evagan_plugin.config import VocoderConfig
 from evagan_plugin.errors import UsageError
 from evagan_plugin.model.discriminators import build_discriminators
 from evagan_plugin.model.generator import EVAGANGenerator
+from evagan_plugin.training.average import GeneratorAverage, StepCount
 from evagan_plugin.training.losses import (
     LossBalancer,
     MelLoss,
@@ -24,6 +25,9 @@ from evagan_plugin.training.losses import (
     generator_loss,
 )
 
+GENERATOR, AVERAGE = "generator.", "ema."
+"""Begin of the names of two parts' tensors."""
+
 
 class StepOutput(NamedTuple):
     """What one step gives a host."""
@@ -32,12 +36,16 @@ class StepOutput(NamedTuple):
     """Scalar to call ``backward`` on."""
     stats: dict[str, Tensor]
     """Detached scalars by log name; ``loss`` is the weighted sum of the true losses."""
-    fake: Tensor
-    """Generated waveforms (B, 1, T), detached."""
+    fake: Tensor | None
+    """Generated waveforms (B, 1, T), detached; None from a step of discriminators that have not started."""
 
 
 class GANVocoder(nn.Module):
-    """Generator, discriminators, mel front end, losses and balancer of one vocoder.
+    """Generator, discriminators, mel front end, losses, balancer and the generator's moving average of one vocoder.
+
+    ``training.ema`` averages the weights that each generator step starts from. In evaluation mode the average stands
+    in for the generator. The number of steps and the average are saved; a state without them, of an older version or
+    another config, is completed when it is loaded.
 
     Args:
         config: The whole vocoder.
@@ -55,6 +63,20 @@ class GANVocoder(nn.Module):
         self.stft_loss = MultiResolutionSTFTLoss()
         balancer = config.balancer
         self.balancer = balancer and LossBalancer(self.weights, balancer.total_norm, balancer.decay, balancer.epsilon)
+        self.steps = StepCount()
+        decay = config.training.ema
+        self.ema = decay and GeneratorAverage(self.generator, decay)
+
+    @property
+    def discriminating(self) -> bool:
+        """Whether the discriminators have started (``training.discriminator_start_steps``)."""
+        start = self.config.training.discriminator_start_steps
+        return start == 0 or int(self.steps) >= start
+
+    @property
+    def inference_generator(self) -> nn.Module:
+        """What is validated and synthesises: the moving average, where there is one of any steps."""
+        return self.ema.generator if self.ema and int(self.ema.steps) else self.generator
 
     def generator_step(self, wav: Tensor, mel: Tensor | None = None, condition: Tensor | None = None) -> StepOutput:
         """Score the generator.
@@ -71,8 +93,10 @@ class GANVocoder(nn.Module):
         Raises:
             UsageError: If lengths do not agree.
         """
-        fake = self._generate(wav, mel, condition)
         balancing = self.training and torch.is_grad_enabled()
+        if balancing and self.ema:
+            self.ema.update(self.generator)
+        fake = self._generate(wav, mel, condition)
         y = fake.detach().requires_grad_(balancing)
         gradients: dict[str, Tensor] = {}
         stats: dict[str, Tensor] = {}
@@ -87,6 +111,7 @@ class GANVocoder(nn.Module):
         stats["loss"] = sum(self.weights[name] * stats[name] for name in list(stats))
         if not balancing:
             return StepOutput(stats["loss"], stats, y)
+        self.steps.add()
         if self.balancer is None:
             gradient = sum(self.weights[name] * gradient for name, gradient in gradients.items())
         else:
@@ -95,7 +120,14 @@ class GANVocoder(nn.Module):
         return StepOutput((fake * gradient).sum(), stats, y.detach())
 
     def discriminator_step(self, wav: Tensor, mel: Tensor | None = None, condition: Tensor | None = None) -> StepOutput:
-        """Score the discriminators; the loss reaches them alone. Arguments as in :meth:`generator_step`."""
+        """Score the discriminators; the loss reaches them alone. Arguments as in :meth:`generator_step`.
+
+        Before they start the loss is a zero that reaches nothing: parameters get no gradient, which optimizers leave
+        as they are, whatever their weight decay.
+        """
+        if not self.discriminating:
+            stats = {f"disc_{name}": wav.new_zeros(()) for name in (*self.discriminators, "loss")}
+            return StepOutput(wav.new_zeros((), requires_grad=torch.is_grad_enabled()), stats, None)
         with torch.no_grad():
             fake = self._generate(wav, mel, condition)
         real, cropped = self._crop(wav, fake)
@@ -121,7 +153,8 @@ class GANVocoder(nn.Module):
         if mel.shape[-1] * hop != wav.shape[-1]:
             raise UsageError(f"{mel.shape[-1]} mel frames of {hop} samples do not fit a waveform of {wav.shape[-1]}")
         with self._autocast(wav):
-            fake = self.generator(mel) if condition is None else self.generator(mel, condition)
+            generator = self.generator if self.training else self.inference_generator
+            fake = generator(mel) if condition is None else generator(mel, condition)
         return fake.to(wav.dtype)
 
     def _generator_losses(self, wav: Tensor, fake: Tensor) -> Iterator[dict[str, Tensor]]:
@@ -130,6 +163,8 @@ class GANVocoder(nn.Module):
             yield {"mel": self.mel_loss(fake, wav)}
         if "stft" in self.weights:
             yield {"stft": self.stft_loss(fake, wav)}
+        if not self.discriminating:
+            return
         real, fake = self._crop(wav, fake)
         for name, group in self.discriminators.items():
             losses: dict[str, Tensor] = {}
@@ -144,6 +179,30 @@ class GANVocoder(nn.Module):
             if f"adv_{name}" in self.weights:
                 losses[f"adv_{name}"] = generator_loss(fake_outputs)
             yield losses
+
+    def complete_state(self, state: dict[str, Tensor], prefix: str = "") -> None:
+        """Add to a state what a version or a config without it did not save, and take out what this config has not.
+
+        Args:
+            state: Tensors by name; changed in place.
+            prefix: What stands before the names of this module.
+        """
+        below = {part: [name for name in state if name.startswith(prefix + part)] for part in (GENERATOR, AVERAGE)}
+        if not below[GENERATOR]:
+            return
+        # The balancer has counted the same steps for longer.
+        state.setdefault(f"{prefix}steps.done", state.get(f"{prefix}balancer.step", torch.zeros(())).clone())
+        if not self.ema:
+            for name in below[AVERAGE]:
+                del state[name]
+        elif not below[AVERAGE]:
+            for name in below[GENERATOR]:
+                state[prefix + AVERAGE + name.removeprefix(prefix)] = state[name]
+            state[f"{prefix}{AVERAGE}steps.done"] = torch.zeros(())
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: object) -> None:
+        self.complete_state(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def _crop(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """Cut the same random run of frames out of both, where ``training.discriminator_frames`` is given."""

@@ -16,7 +16,8 @@ GENERATOR, DISCRIMINATOR = 0, 1
 class ESPnetVocoderModel(AbsGANESPnetModel):
     """Trains a :class:`GANVocoder` under ESPnet's ``GANTrainer``.
 
-    In ESPnet's checkpoints its weights begin with ``gan.generator.``, ``gan.discriminators.`` and ``gan.balancer.``.
+    In ESPnet's checkpoints its weights begin with ``gan.generator.``, ``gan.discriminators.``, ``gan.balancer.``,
+    ``gan.steps.`` and ``gan.ema.``.
 
     Args:
         gan: Generator, discriminators, mel, losses and balancer.
@@ -48,7 +49,7 @@ class ESPnetVocoderModel(AbsGANESPnetModel):
         """Return waveforms (B, F * hop) from ``feats`` or the mels of ``wav``; shapes as in :meth:`forward`."""
         frames = wav.shape[-1] // self.gan.config.mel.hop_length
         mel = self.gan.mel(wav.unsqueeze(1))[..., :frames] if feats is None else feats.transpose(1, 2)
-        return self.gan.generator(mel).squeeze(1)
+        return self.gan.inference_generator(mel).squeeze(1)
 
     def collect_feats(self, wav: Tensor, feats: Tensor | None = None) -> dict[str, Tensor]:
         """Return the log-mels (B, F, n_mels) that the vocoder starts from; shapes as in :meth:`forward`."""
