@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from evagan_plugin.config.fields import STRICT, Switchable
@@ -11,6 +11,14 @@ BALANCED_MEL_WEIGHT = 500.0
 """Large: the gradient of a log-mel loss lies nearly all in quiet bins, where the logarithm is steep."""
 SUMMED_MEL_WEIGHT = 45.0
 """HiFi-GAN, section 2.4."""
+OCTAVE = 12
+"""Semitones."""
+Range = Annotated[tuple[float, float] | None, Switchable]
+"""Lowest and highest value, or ``off``."""
+
+
+def _zero_if_off(value: object) -> object:
+    return 0.0 if value is False or value in ("none", "off") else value
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -65,7 +73,27 @@ class TrainingConfig:
     """Decay per step of a moving average of the generator's weights, e.g. 0.999: what is validated and shipped; ``off``
     takes the weights themselves."""
 
+    gain_db: Range = None
+    """Lowest and highest gain of a training item (dB), drawn evenly; no item is raised beyond full scale."""
+    pitch_shift: Range = None
+    """Lowest and highest shift of a training item's pitch (semitones), drawn evenly; by resampling, so that tempo and
+    formants shift, too. At most an octave."""
+    mel_smoothing: Annotated[NonNegativeFloat, BeforeValidator(_zero_if_off)] = 0.0
+    """Largest width (frames) of the smoothing of the mel that an item is generated from, drawn evenly from 0 on, for
+    the smoothed mels of acoustic models (arXiv 2409.02517); the losses compare with the recording. 0 for none."""
+
+    @property
+    def changes_audio(self) -> tuple[str, ...]:
+        """Names of the fields in force that change an item's waveform: mels that come with it would no longer fit."""
+        return tuple(name for name in ("gain_db", "pitch_shift") if getattr(self, name))
+
     def __post_init__(self) -> None:
+        for name in self.changes_audio:
+            lowest, highest = getattr(self, name)
+            if lowest > highest:
+                raise ValueError(f"{name} [{lowest:g}, {highest:g}]: the lowest comes first")
+        if self.pitch_shift and max(map(abs, self.pitch_shift)) > OCTAVE:
+            raise ValueError(f"pitch_shift {list(self.pitch_shift)}: at most {OCTAVE} semitones either way")
         if self.discriminator_frames is not None and self.discriminator_frames > self.segment_frames:
             raise ValueError(
                 f"discriminator_frames {self.discriminator_frames} is more than segment_frames {self.segment_frames}"

@@ -132,7 +132,7 @@ class EvaGan(BaseVocoder):
         take_step = self.gan.generator_step if optimizer_idx == GENERATOR else self.gan.discriminator_step
         # What runs in bfloat16 is said by vocoder_conf.training.bf16; Coqui's autocast would include the losses.
         with torch.autocast(batch["waveform"].device.type, enabled=False):
-            output = take_step(batch["waveform"], batch.get("mel"))
+            output = take_step(batch["waveform"], batch.get("mel"), smoothing=batch.get("smoothing"))
         if self.training and optimizer_idx == GENERATOR:
             self.progress.step()
         stats = average_values(output.stats) if self.training else dict(output.stats)
@@ -181,7 +181,8 @@ class EvaGan(BaseVocoder):
         rank, size = (0, 1) if is_eval else rank_and_size()
         batch_size = config.eval_batch_size if is_eval else config.batch_size * size
         workers = config.num_eval_loader_workers if is_eval else config.num_loader_workers
-        dataset = SegmentDataset(recordings, SegmentCrop.for_training(self.gan.config), self._source())
+        crop = SegmentCrop.for_validation if is_eval else SegmentCrop.for_training
+        dataset = SegmentDataset(recordings, crop(self.gan.config), self._source())
         sampler = SegmentSampler(list(recordings), batch_size, not is_eval, rank, size)
         return make_loader(dataset, sampler, config.training_seed, workers)
 
@@ -225,7 +226,7 @@ class EvaGan(BaseVocoder):
 
     def on_init_end(self, trainer: Any) -> None:
         """Check the data, take up a run where it stood, and begin alike in every process."""
-        check_data(trainer, self.gan.config.mel.sample_rate)
+        check_data(trainer, self.gan.config)
         resume(trainer, self.progress)
         self.best_loss = best_loss(trainer)
         stop_at(trainer)

@@ -4,6 +4,7 @@ A host calls :meth:`GANVocoder.discriminator_step` and :meth:`GANVocoder.generat
 order, and steps its own optimizers on the losses that they return.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from evagan_plugin.training.losses import (
     feature_matching_loss,
     generator_loss,
 )
+from evagan_plugin.training.smoothing import smooth
 
 GENERATOR, AVERAGE = "generator.", "ema."
 """Begin of the names of two parts' tensors."""
@@ -78,7 +80,13 @@ class GANVocoder(nn.Module):
         """What is validated and synthesises: the moving average, where there is one of any steps."""
         return self.ema.generator if self.ema and int(self.ema.steps) else self.generator
 
-    def generator_step(self, wav: Tensor, mel: Tensor | None = None, condition: Tensor | None = None) -> StepOutput:
+    def generator_step(
+        self,
+        wav: Tensor,
+        mel: Tensor | None = None,
+        condition: Tensor | None = None,
+        smoothing: Tensor | None = None,
+    ) -> StepOutput:
         """Score the generator.
 
         In training mode ``loss`` is a surrogate: its gradient is the balanced one (the weighted sum's with
@@ -89,6 +97,7 @@ class GANVocoder(nn.Module):
             wav: Real waveforms (B, 1, F * hop).
             mel: Log-mels (B, n_mels, F) to start from; computed from ``wav`` when None.
             condition: Global condition (B, global_channels, 1), or None.
+            smoothing: Width of each item's smoothing of the mel (B,), as :func:`smooth` defines it, or None.
 
         Raises:
             UsageError: If lengths do not agree.
@@ -96,7 +105,7 @@ class GANVocoder(nn.Module):
         balancing = self.training and torch.is_grad_enabled()
         if balancing and self.ema:
             self.ema.update(self.generator)
-        fake = self._generate(wav, mel, condition)
+        fake = self._generate(wav, mel, condition, smoothing)
         y = fake.detach().requires_grad_(balancing)
         gradients: dict[str, Tensor] = {}
         stats: dict[str, Tensor] = {}
@@ -119,7 +128,13 @@ class GANVocoder(nn.Module):
             stats |= {f"balancer/{name}": value for name, value in balance.items()}
         return StepOutput((fake * gradient).sum(), stats, y.detach())
 
-    def discriminator_step(self, wav: Tensor, mel: Tensor | None = None, condition: Tensor | None = None) -> StepOutput:
+    def discriminator_step(
+        self,
+        wav: Tensor,
+        mel: Tensor | None = None,
+        condition: Tensor | None = None,
+        smoothing: Tensor | None = None,
+    ) -> StepOutput:
         """Score the discriminators; the loss reaches them alone. Arguments as in :meth:`generator_step`.
 
         Before they start the loss is a zero that reaches nothing: parameters get no gradient, which optimizers leave
@@ -129,7 +144,7 @@ class GANVocoder(nn.Module):
             stats = {f"disc_{name}": wav.new_zeros(()) for name in (*self.discriminators, "loss")}
             return StepOutput(wav.new_zeros((), requires_grad=torch.is_grad_enabled()), stats, None)
         with torch.no_grad():
-            fake = self._generate(wav, mel, condition)
+            fake = self._generate(wav, mel, condition, smoothing)
         real, cropped = self._crop(wav, fake)
         stats: dict[str, Tensor] = {}
         loss = wav.new_zeros(())
@@ -142,7 +157,7 @@ class GANVocoder(nn.Module):
         stats["disc_loss"] = loss.detach()
         return StepOutput(loss, stats, fake)
 
-    def _generate(self, wav: Tensor, mel: Tensor | None, condition: Tensor | None) -> Tensor:
+    def _generate(self, wav: Tensor, mel: Tensor | None, condition: Tensor | None, smoothing: Tensor | None) -> Tensor:
         hop = self.config.mel.hop_length
         if wav.dim() != 3 or wav.shape[1] != 1 or wav.shape[-1] % hop:
             raise UsageError(f"waveforms of shape (batch, 1, a multiple of {hop}) are expected, not {tuple(wav.shape)}")
@@ -152,6 +167,8 @@ class GANVocoder(nn.Module):
                 mel = self.mel(wav)[..., : wav.shape[-1] // hop]
         if mel.shape[-1] * hop != wav.shape[-1]:
             raise UsageError(f"{mel.shape[-1]} mel frames of {hop} samples do not fit a waveform of {wav.shape[-1]}")
+        if smoothing is not None:
+            mel = smooth(mel, smoothing, math.ceil(self.config.training.mel_smoothing))
         with self._autocast(wav):
             generator = self.generator if self.training else self.inference_generator
             fake = generator(mel) if condition is None else generator(mel, condition)

@@ -27,19 +27,27 @@ class ESPnetVocoderModel(AbsGANESPnetModel):
         super().__init__()
         self.gan = gan
 
-    def forward(self, wav: Tensor, feats: Tensor | None = None, forward_generator: bool = True) -> dict:
+    def forward(
+        self,
+        wav: Tensor,
+        feats: Tensor | None = None,
+        smoothing: Tensor | None = None,
+        forward_generator: bool = True,
+    ) -> dict:
         """Score the generator or the discriminators.
 
         Args:
             wav: Waveforms (B, F * hop).
             feats: Log-mels (B, F, n_mels) to start from; computed from ``wav`` when None.
+            smoothing: Width of each item's smoothing of the mel (B,), frames, or None.
             forward_generator: Whose step it is.
 
         Returns:
             dict: ``loss``, ``stats``, ``weight`` and ``optim_idx``, as ``AbsGANESPnetModel`` says.
         """
         take_step = self.gan.generator_step if forward_generator else self.gan.discriminator_step
-        output = take_step(wav.unsqueeze(1), None if feats is None else feats.transpose(1, 2))
+        mel = None if feats is None else feats.transpose(1, 2)
+        output = take_step(wav.unsqueeze(1), mel, smoothing=smoothing)
         loss, stats, weight = force_gatherable((output.loss, output.stats, wav.shape[0]), wav.device)
         optimizer = GENERATOR if forward_generator else DISCRIMINATOR
         return {"loss": loss, "stats": stats, "weight": weight, "optim_idx": optimizer}

@@ -20,8 +20,9 @@ SECTIONS = ("mel", "generator", "discriminators", "losses", "balancer", "trainin
 OPTIONS = ("segment_size", "sampling_rate", "text2mel_type", "text2mel_params", "lambda_text2mel")
 """What has a meaning here of the options of ``JointText2Wav``; the rest is in ``vocoder_params``."""
 
-ALONE = ("ema",)
-"""What a stand-alone vocoder has of ``training``: here the acoustic model would be left out."""
+ALONE = ("ema", "gain_db", "pitch_shift", "mel_smoothing")
+"""What a stand-alone vocoder alone has of ``training``: an average would leave the acoustic model out, and items are
+ESPnet's."""
 
 SMALLEST = {"mpd": {"periods": [1], "channels": 1, "max_channels": 1}, "mrd": "none"}
 """The discriminator that ESPnet's constructor insists on; it is thrown away."""
