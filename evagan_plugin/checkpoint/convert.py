@@ -11,7 +11,7 @@ from evagan_plugin.checkpoint.formats.catalogue import FORMATS, OURS, config_for
 from evagan_plugin.checkpoint.formats.names import prefix_before, translated
 from evagan_plugin.checkpoint.formats.training import LANDMARK
 from evagan_plugin.checkpoint.native import load_checkpoint
-from evagan_plugin.checkpoint.tensors import fill, folded, read_weights
+from evagan_plugin.checkpoint.tensors import fill, folded, one_generator, read_weights
 from evagan_plugin.config import VocoderConfig, read_yaml
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.model.generator import EVAGANGenerator
@@ -47,7 +47,7 @@ def open_checkpoint(
         kind = OURS
     if kind in ("auto", OURS) and config is None and _is_native(path):
         return load_checkpoint(path.parent)
-    state = read_weights(path)
+    state = one_generator(read_weights(path), path)
     names = _detect(state, path) if kind in ("auto", OURS) else kind
     config = Path(config) if config else None if names == "firefly" else config_beside(path)
     if config is None and names != "firefly":

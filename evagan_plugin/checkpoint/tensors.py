@@ -1,5 +1,6 @@
 """Tensors of a checkpoint: read from a file, weight norm folded, put into a module, checked."""
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from evagan_plugin.checkpoint.formats.names import prefix_before
-from evagan_plugin.checkpoint.formats.training import LANDMARK
+from evagan_plugin.checkpoint.formats.training import AVERAGE, AVERAGE_STEPS, LANDMARK
 from evagan_plugin.errors import EvaganError, some
+
+logger = logging.getLogger(__name__)
 
 WEIGHT_NORM = {
     "parametrizations.weight.original0": "parametrizations.weight.original1",
@@ -67,6 +70,27 @@ def generator_weights(state: Mapping[str, Any], source: str | Path) -> dict[str,
         raise EvaganError(f"{source} holds no EVA-GAN generator (no tensor named ...{LANDMARK})")
     inner = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     return folded(inner)
+
+
+def one_generator(state: Mapping[str, Tensor], source: str | Path) -> dict[str, Tensor]:
+    """Return the state of a training with one generator in it, and say which where there are two.
+
+    That is the moving average of ``training.ema``; of a training that has not taken a step yet, the generator itself.
+
+    Args:
+        state: Tensors by name; those of any other checkpoint come back as they are.
+        source: Where they are from, for the line.
+    """
+    prefix = prefix_before(AVERAGE_STEPS, state)
+    if prefix is None:
+        return dict(state)
+    steps = round(float(state[prefix + AVERAGE_STEPS]))
+    kept = "generator." if steps else AVERAGE
+    if steps:
+        logger.warning("%s: the moving average of the generator's weights is taken (training.ema)", source)
+    else:
+        logger.warning("%s: the generator is taken, its moving average is of no steps yet (training.ema)", source)
+    return {name: value for name, value in state.items() if not name.startswith(prefix + kept)}
 
 
 def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -259,6 +259,12 @@ class VocoderConfig:
             factors = [f"upsample_rates {rates}"] if rates else []
             factors += [f"head.istft.hop_length {istft.hop_length}"] if istft else []
             raise ValueError(f"generator.{' x '.join(factors)} = {factor} is not mel.hop_length {hop}")
+        start = self.training.discriminator_start_steps
+        if start and not {"mel", "stft"} & self.weights.keys():
+            raise ValueError(
+                f"training.discriminator_start_steps {start}: before it there is nothing to train on, losses.mel and "
+                "losses.stft are 0"
+            )
         whole = self.training.segment_frames
         stft = STFT_RESOLUTIONS if "stft" in self.weights else ()
         self._check_long_enough(whole, [self.mel.n_fft, *(n_fft for n_fft, _, _ in stft)])

@@ -2,15 +2,23 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from evagan_plugin.config.fields import STRICT
+from evagan_plugin.config.fields import STRICT, Switchable
 
 BALANCED_MEL_WEIGHT = 500.0
 """Large: the gradient of a log-mel loss lies nearly all in quiet bins, where the logarithm is steep."""
 SUMMED_MEL_WEIGHT = 45.0
 """HiFi-GAN, section 2.4."""
+OCTAVE = 12
+"""Semitones."""
+Range = Annotated[tuple[float, float] | None, Switchable]
+"""Lowest and highest value, or ``off``."""
+
+
+def _zero_if_off(value: object) -> object:
+    return 0.0 if value is False or value in ("none", "off") else value
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -50,7 +58,7 @@ class BalancerConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class TrainingConfig:
-    """What one training item is."""
+    """What one training item is, and how the steps go."""
 
     segment_frames: PositiveInt = 256
     """Mel frames of a training item (EVA-GAN, section 3.3: the context window)."""
@@ -58,8 +66,34 @@ class TrainingConfig:
     """Frames of a random crop that the discriminators see; the whole item when null."""
     bf16: bool = False
     """Compute in bfloat16 by autocast; weights, losses and the balancer stay in float32."""
+    discriminator_start_steps: NonNegativeInt = 0
+    """Generator steps on the mel and STFT losses alone before the discriminators start (ParallelWaveGAN); they are
+    counted with those of a checkpoint that training starts from, where it holds a whole training."""
+    ema: Annotated[Annotated[float, Field(gt=0.0, lt=1.0)] | None, Switchable] = None
+    """Decay per step of a moving average of the generator's weights, e.g. 0.999: what is validated and shipped; ``off``
+    takes the weights themselves."""
+
+    gain_db: Range = None
+    """Lowest and highest gain of a training item (dB), drawn evenly; no item is raised beyond full scale."""
+    pitch_shift: Range = None
+    """Lowest and highest shift of a training item's pitch (semitones), drawn evenly; by resampling, so that tempo and
+    formants shift, too. At most an octave."""
+    mel_smoothing: Annotated[NonNegativeFloat, BeforeValidator(_zero_if_off)] = 0.0
+    """Largest width (frames) of the smoothing of the mel that an item is generated from, drawn evenly from 0 on, for
+    the smoothed mels of acoustic models (arXiv 2409.02517); the losses compare with the recording. 0 for none."""
+
+    @property
+    def changes_audio(self) -> tuple[str, ...]:
+        """Names of the fields in force that change an item's waveform: mels that come with it would no longer fit."""
+        return tuple(name for name in ("gain_db", "pitch_shift") if getattr(self, name))
 
     def __post_init__(self) -> None:
+        for name in self.changes_audio:
+            lowest, highest = getattr(self, name)
+            if lowest > highest:
+                raise ValueError(f"{name} [{lowest:g}, {highest:g}]: the lowest comes first")
+        if self.pitch_shift and max(map(abs, self.pitch_shift)) > OCTAVE:
+            raise ValueError(f"pitch_shift {list(self.pitch_shift)}: at most {OCTAVE} semitones either way")
         if self.discriminator_frames is not None and self.discriminator_frames > self.segment_frames:
             raise ValueError(
                 f"discriminator_frames {self.discriminator_frames} is more than segment_frames {self.segment_frames}"

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from trainer.generic_utils import remove_experiment_folder
 
 from evagan_plugin.checkpoint.formats.training import DISCRIMINATORS
 from evagan_plugin.checkpoint.tensors import check_tensors, generator_weights, read_weights
-from evagan_plugin.config import config_difference, config_to_dict
+from evagan_plugin.config import VocoderConfig, config_difference, config_to_dict
 from evagan_plugin.coqui.config import vocoder_config
 from evagan_plugin.coqui.data import recordings_of
+from evagan_plugin.data.augmentation import refuse_given_mels
 from evagan_plugin.data.segments import unusable_recordings
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 
@@ -43,15 +44,21 @@ def check_run(trainer: Any, model: Any) -> None:
         raise
 
 
-def check_data(trainer: Any, sample_rate: int) -> None:
-    """Read the headers of all recordings (raises :class:`EvaganError` as :func:`check_run`)."""
+def check_data(trainer: Any, vocoder: VocoderConfig) -> None:
+    """Read the headers of all recordings, and compare given mels with the options.
+
+    Raises:
+        EvaganError: As :func:`check_run`.
+    """
     try:
+        if any(recordings_of(trainer.train_samples).values()):
+            refuse_given_mels(vocoder.training, "train_samples")
         samples = {"train": trainer.train_samples}
         if trainer.config.run_eval:
             samples["eval"] = trainer.eval_samples
         for split, recorded in samples.items():
             recordings = {path: path for path in recordings_of(recorded)}
-            wanted = None if trainer.config.audio.resample else sample_rate
+            wanted = None if trainer.config.audio.resample else vocoder.mel.sample_rate
             problems = unusable_recordings(recordings, f"check {split} samples", wanted, mono=False)
             if problems:
                 raise UsageError(
@@ -63,7 +70,7 @@ def check_data(trainer: Any, sample_rate: int) -> None:
         raise
 
 
-def check_state(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
+def check_state(model: Any, state: Mapping[str, Tensor], source: Path) -> None:
     """Check that a checkpoint fits a model before it is loaded: Coqui would load what fits and pass over the rest.
 
     A checkpoint without discriminators is one of a generator alone, to start from.
@@ -71,7 +78,8 @@ def check_state(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> 
     Raises:
         EvaganError: If it does not fit; the first tensors that differ are listed.
     """
-    ours, theirs = model.state_dict(), state
+    ours, theirs = model.state_dict(), dict(state)
+    model.gan.complete_state(theirs, "gan.")
     if not any(name.startswith(DISCRIMINATORS) for name in state):
         logger.warning("%s has no discriminators: they start anew", source)
         ours, theirs = generator_weights(ours, "the model"), generator_weights(state, source)

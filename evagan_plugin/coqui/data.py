@@ -149,7 +149,8 @@ class EpochBatches:
 def make_loader(
     dataset: SegmentDataset, sampler: SegmentSampler, seed: int, workers: int
 ) -> DataLoader[dict[str, Tensor]]:
-    """Return a loader of batches ``waveform`` (B, 1, frames * hop) and perhaps ``mel`` (B, n_mels, frames).
+    """Return a loader of batches ``waveform`` (B, 1, frames * hop) and perhaps ``mel`` (B, n_mels, frames) and
+    ``smoothing`` (B,).
 
     Where each segment lies is known before the workers start, so their number changes nothing.
     """
@@ -173,4 +174,6 @@ def _collate(items: Sequence[tuple[str, dict[str, np.ndarray]]]) -> dict[str, Te
     batch = {"waveform": data["wav"].unsqueeze(1)}
     if "feats" in data:
         batch["mel"] = data["feats"].transpose(1, 2)
+    if "smoothing" in data:
+        batch["smoothing"] = data["smoothing"]
     return batch

@@ -11,7 +11,7 @@ from TTS.config.shared_configs import BaseAudioConfig
 from TTS.vocoder.models.base_vocoder import BaseVocoder
 
 from evagan_plugin.audio.mel import MelConversion
-from evagan_plugin.checkpoint.tensors import fill, generator_weights, read_weights
+from evagan_plugin.checkpoint.tensors import fill, generator_weights, one_generator, read_weights
 from evagan_plugin.config import config_to_dict
 from evagan_plugin.coqui.checks import check_data, check_run, check_state
 from evagan_plugin.coqui.config import EvaGanConfig, vocoder_config
@@ -38,7 +38,8 @@ DISCRIMINATORS, GENERATOR = 0, 1
 class EvaGan(BaseVocoder):
     """EVA-GAN in Coqui TTS.
 
-    In checkpoints its weights begin with ``gan.generator.``, ``gan.discriminators.`` and ``gan.balancer.``.
+    In checkpoints its weights begin with ``gan.generator.``, ``gan.discriminators.``, ``gan.balancer.``,
+    ``gan.steps.`` and ``gan.ema.``.
 
     Args:
         config: Its ``vocoder_conf`` becomes the whole vocoder config, so that what is saved says it all.
@@ -60,7 +61,7 @@ class EvaGan(BaseVocoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """Synthesise (B, 1, F * hop) from the vocoder's own log-mels (B, n_mels, F)."""
-        return self.gan.generator(x)
+        return self.gan.inference_generator(x)
 
     @torch.inference_mode()
     def inference(self, x: Tensor) -> Tensor:
@@ -68,7 +69,7 @@ class EvaGan(BaseVocoder):
 
         They are as ``config.audio`` says, or as the acoustic model's own audio config once :meth:`connect` has seen it.
         """
-        return self.gan.generator(self.conversion(x.float()))
+        return self.gan.inference_generator(self.conversion(x.float()))
 
     def connect(self, synthesizer: Any) -> None:
         """Fit this vocoder to the acoustic model of a ``Synthesizer``.
@@ -111,9 +112,10 @@ class EvaGan(BaseVocoder):
         if not path.is_file():
             raise UsageError(f"there is no checkpoint {path}")
         state = read_weights(path)
-        fill(self.gan.generator, generator_weights(state, path), path)
+        chosen = one_generator(state, path) if eval else state
+        fill(self.gan.generator, generator_weights(chosen, path), path)
         if eval:
-            self.gan.discriminators = nn.ModuleDict()
+            self.gan.discriminators, self.gan.ema = nn.ModuleDict(), None
             self.gan.generator.remove_weight_norm()
             self.eval()
         elif strict:
@@ -130,7 +132,7 @@ class EvaGan(BaseVocoder):
         take_step = self.gan.generator_step if optimizer_idx == GENERATOR else self.gan.discriminator_step
         # What runs in bfloat16 is said by vocoder_conf.training.bf16; Coqui's autocast would include the losses.
         with torch.autocast(batch["waveform"].device.type, enabled=False):
-            output = take_step(batch["waveform"], batch.get("mel"))
+            output = take_step(batch["waveform"], batch.get("mel"), smoothing=batch.get("smoothing"))
         if self.training and optimizer_idx == GENERATOR:
             self.progress.step()
         stats = average_values(output.stats) if self.training else dict(output.stats)
@@ -144,6 +146,8 @@ class EvaGan(BaseVocoder):
 
     def before_gradient_clipping(self) -> None:
         """Average over processes the gradients of the part whose step it is."""
+        if self.active == DISCRIMINATORS and not self.gan.discriminating:
+            return  # there are none, and none may come about: weight decay would act
         part = self.gan.generator if self.active == GENERATOR else self.gan.discriminators
         average_gradients(part.parameters())
 
@@ -156,7 +160,7 @@ class EvaGan(BaseVocoder):
         for name, batch in listening_items(chosen, self.gan.config, self._source()).items():
             wav = batch["waveform"].to(self.device)
             mel = batch["mel"].to(self.device) if "mel" in batch else self.gan.mel(wav)
-            generated = self.gan.generator(mel[..., : wav.shape[-1] // self.gan.config.mel.hop_length])
+            generated = self.gan.inference_generator(mel[..., : wav.shape[-1] // self.gan.config.mel.hop_length])
             waves[name] = {"reference": wav[0, 0].cpu(), "generated": generated[0, 0].cpu()}
         return waves
 
@@ -177,7 +181,8 @@ class EvaGan(BaseVocoder):
         rank, size = (0, 1) if is_eval else rank_and_size()
         batch_size = config.eval_batch_size if is_eval else config.batch_size * size
         workers = config.num_eval_loader_workers if is_eval else config.num_loader_workers
-        dataset = SegmentDataset(recordings, SegmentCrop.for_training(self.gan.config), self._source())
+        crop = SegmentCrop.for_validation if is_eval else SegmentCrop.for_training
+        dataset = SegmentDataset(recordings, crop(self.gan.config), self._source())
         sampler = SegmentSampler(list(recordings), batch_size, not is_eval, rank, size)
         return make_loader(dataset, sampler, config.training_seed, workers)
 
@@ -221,7 +226,7 @@ class EvaGan(BaseVocoder):
 
     def on_init_end(self, trainer: Any) -> None:
         """Check the data, take up a run where it stood, and begin alike in every process."""
-        check_data(trainer, self.gan.config.mel.sample_rate)
+        check_data(trainer, self.gan.config)
         resume(trainer, self.progress)
         self.best_loss = best_loss(trainer)
         stop_at(trainer)

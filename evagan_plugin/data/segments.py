@@ -20,6 +20,7 @@ import torch
 from evagan_plugin.audio.features import check_frames, check_shape
 from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.config import VocoderConfig
+from evagan_plugin.data.augmentation import Augmentation, Change, refuse_given_mels
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.utils.progress import track
 
@@ -95,16 +96,23 @@ class SegmentCrop:
         min_frames: Frames that shorter utterances are padded to: audio with zeros, features with ``silence``.
         max_frames: Frames that longer utterances are cut to.
         silence: Log-mel frame of digital silence (n_mels,).
+        augmentation: What is changed at random, or None.
     """
 
     hop_length: int
     min_frames: int
     max_frames: int
     silence: np.ndarray
+    augmentation: Augmentation | None = None
 
     @classmethod
     def for_training(cls, config: VocoderConfig) -> "SegmentCrop":
-        """Exactly ``training.segment_frames`` frames."""
+        """Exactly ``training.segment_frames`` frames, changed at random as ``training`` says."""
+        return replace(cls.for_validation(config), augmentation=Augmentation(config.training))
+
+    @classmethod
+    def for_validation(cls, config: VocoderConfig) -> "SegmentCrop":
+        """Exactly ``training.segment_frames`` frames, as they are."""
         frames = config.training.segment_frames
         return cls(config.mel.hop_length, frames, frames, _silence(config))
 
@@ -128,30 +136,36 @@ class SegmentCrop:
             utterance: Its id, for errors.
             data: ``wav`` (T,) and perhaps ``feats`` (F, n_mels), where F is T / hop up to
                 :data:`~evagan_plugin.audio.features.FRAMES_TOLERANCE`.
-            draw: Random number that says where the stretch begins.
+            draw: Random number that says where the stretch begins and how it is changed.
 
         Returns:
-            ``wav`` (frames * hop,) and, if given, ``feats`` (frames, n_mels).
+            ``wav`` (frames * hop,) and, if given, ``feats`` (frames, n_mels); with ``training.mel_smoothing`` also
+            ``smoothing`` (), the width of it (frames).
 
         Raises:
             UsageError: If the shapes do not fit each other or the model.
             EvaganError: If there are no samples, or values that are not finite.
         """
         wav = _mono(utterance, data["wav"])
-        available = len(wav) // self.hop_length
+        change = self.augmentation.draw(draw) if self.augmentation else Change()
+        available = change.whole_frames(len(wav), self.hop_length)
         if "feats" in data:
             name = f"utterance '{utterance}'"
+            if self.augmentation:
+                refuse_given_mels(self.augmentation.training, name)
             check_shape(data["feats"].shape, len(self.silence), f"{name}: feats", "frames_first")
             check_frames(len(data["feats"]), len(wav), self.hop_length, name)
             available = min(available, len(data["feats"]))
         frames = min(max(available, self.min_frames), self.max_frames)
         start = draw % (available - frames + 1) if available > frames else 0
         first, samples = start * self.hop_length, frames * self.hop_length
-        stretch = wav[first : first + samples]
+        stretch = change.stretch(wav, first, samples)
         cut = {"wav": np.pad(stretch, (0, samples - len(stretch)))}
         if "feats" in data:
             feats = data["feats"][start : start + frames]
             cut["feats"] = np.concatenate([feats, np.tile(self.silence, (frames - len(feats), 1))])
+        if change.smoothing:
+            cut["smoothing"] = np.asarray(change.smoothing, np.float32)
         for name, values in cut.items():
             if not np.isfinite(values).all():
                 raise EvaganError(f"utterance '{utterance}': {name} has values that are NaN or infinite")

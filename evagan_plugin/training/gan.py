@@ -4,6 +4,7 @@ A host calls :meth:`GANVocoder.discriminator_step` and :meth:`GANVocoder.generat
 order, and steps its own optimizers on the losses that they return.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from evagan_plugin.config import VocoderConfig
 from evagan_plugin.errors import UsageError
 from evagan_plugin.model.discriminators import build_discriminators
 from evagan_plugin.model.generator import EVAGANGenerator
+from evagan_plugin.training.average import GeneratorAverage, StepCount
 from evagan_plugin.training.losses import (
     LossBalancer,
     MelLoss,
@@ -23,6 +25,10 @@ from evagan_plugin.training.losses import (
     feature_matching_loss,
     generator_loss,
 )
+from evagan_plugin.training.smoothing import smooth
+
+GENERATOR, AVERAGE = "generator.", "ema."
+"""Begin of the names of two parts' tensors."""
 
 
 class StepOutput(NamedTuple):
@@ -32,12 +38,16 @@ class StepOutput(NamedTuple):
     """Scalar to call ``backward`` on."""
     stats: dict[str, Tensor]
     """Detached scalars by log name; ``loss`` is the weighted sum of the true losses."""
-    fake: Tensor
-    """Generated waveforms (B, 1, T), detached."""
+    fake: Tensor | None
+    """Generated waveforms (B, 1, T), detached; None from a step of discriminators that have not started."""
 
 
 class GANVocoder(nn.Module):
-    """Generator, discriminators, mel front end, losses and balancer of one vocoder.
+    """Generator, discriminators, mel front end, losses, balancer and the generator's moving average of one vocoder.
+
+    ``training.ema`` averages the weights that each generator step starts from. In evaluation mode the average stands
+    in for the generator. The number of steps and the average are saved; a state without them, of an older version or
+    another config, is completed when it is loaded.
 
     Args:
         config: The whole vocoder.
@@ -55,8 +65,28 @@ class GANVocoder(nn.Module):
         self.stft_loss = MultiResolutionSTFTLoss()
         balancer = config.balancer
         self.balancer = balancer and LossBalancer(self.weights, balancer.total_norm, balancer.decay, balancer.epsilon)
+        self.steps = StepCount()
+        decay = config.training.ema
+        self.ema = decay and GeneratorAverage(self.generator, decay)
 
-    def generator_step(self, wav: Tensor, mel: Tensor | None = None, condition: Tensor | None = None) -> StepOutput:
+    @property
+    def discriminating(self) -> bool:
+        """Whether the discriminators have started (``training.discriminator_start_steps``)."""
+        start = self.config.training.discriminator_start_steps
+        return start == 0 or int(self.steps) >= start
+
+    @property
+    def inference_generator(self) -> nn.Module:
+        """What is validated and synthesises: the moving average, where there is one of any steps."""
+        return self.ema.generator if self.ema and int(self.ema.steps) else self.generator
+
+    def generator_step(
+        self,
+        wav: Tensor,
+        mel: Tensor | None = None,
+        condition: Tensor | None = None,
+        smoothing: Tensor | None = None,
+    ) -> StepOutput:
         """Score the generator.
 
         In training mode ``loss`` is a surrogate: its gradient is the balanced one (the weighted sum's with
@@ -67,12 +97,15 @@ class GANVocoder(nn.Module):
             wav: Real waveforms (B, 1, F * hop).
             mel: Log-mels (B, n_mels, F) to start from; computed from ``wav`` when None.
             condition: Global condition (B, global_channels, 1), or None.
+            smoothing: Width of each item's smoothing of the mel (B,), as :func:`smooth` defines it, or None.
 
         Raises:
             UsageError: If lengths do not agree.
         """
-        fake = self._generate(wav, mel, condition)
         balancing = self.training and torch.is_grad_enabled()
+        if balancing and self.ema:
+            self.ema.update(self.generator)
+        fake = self._generate(wav, mel, condition, smoothing)
         y = fake.detach().requires_grad_(balancing)
         gradients: dict[str, Tensor] = {}
         stats: dict[str, Tensor] = {}
@@ -87,6 +120,7 @@ class GANVocoder(nn.Module):
         stats["loss"] = sum(self.weights[name] * stats[name] for name in list(stats))
         if not balancing:
             return StepOutput(stats["loss"], stats, y)
+        self.steps.add()
         if self.balancer is None:
             gradient = sum(self.weights[name] * gradient for name, gradient in gradients.items())
         else:
@@ -94,10 +128,23 @@ class GANVocoder(nn.Module):
             stats |= {f"balancer/{name}": value for name, value in balance.items()}
         return StepOutput((fake * gradient).sum(), stats, y.detach())
 
-    def discriminator_step(self, wav: Tensor, mel: Tensor | None = None, condition: Tensor | None = None) -> StepOutput:
-        """Score the discriminators; the loss reaches them alone. Arguments as in :meth:`generator_step`."""
+    def discriminator_step(
+        self,
+        wav: Tensor,
+        mel: Tensor | None = None,
+        condition: Tensor | None = None,
+        smoothing: Tensor | None = None,
+    ) -> StepOutput:
+        """Score the discriminators; the loss reaches them alone. Arguments as in :meth:`generator_step`.
+
+        Before they start the loss is a zero that reaches nothing: parameters get no gradient, which optimizers leave
+        as they are, whatever their weight decay.
+        """
+        if not self.discriminating:
+            stats = {f"disc_{name}": wav.new_zeros(()) for name in (*self.discriminators, "loss")}
+            return StepOutput(wav.new_zeros((), requires_grad=torch.is_grad_enabled()), stats, None)
         with torch.no_grad():
-            fake = self._generate(wav, mel, condition)
+            fake = self._generate(wav, mel, condition, smoothing)
         real, cropped = self._crop(wav, fake)
         stats: dict[str, Tensor] = {}
         loss = wav.new_zeros(())
@@ -110,7 +157,7 @@ class GANVocoder(nn.Module):
         stats["disc_loss"] = loss.detach()
         return StepOutput(loss, stats, fake)
 
-    def _generate(self, wav: Tensor, mel: Tensor | None, condition: Tensor | None) -> Tensor:
+    def _generate(self, wav: Tensor, mel: Tensor | None, condition: Tensor | None, smoothing: Tensor | None) -> Tensor:
         hop = self.config.mel.hop_length
         if wav.dim() != 3 or wav.shape[1] != 1 or wav.shape[-1] % hop:
             raise UsageError(f"waveforms of shape (batch, 1, a multiple of {hop}) are expected, not {tuple(wav.shape)}")
@@ -120,8 +167,11 @@ class GANVocoder(nn.Module):
                 mel = self.mel(wav)[..., : wav.shape[-1] // hop]
         if mel.shape[-1] * hop != wav.shape[-1]:
             raise UsageError(f"{mel.shape[-1]} mel frames of {hop} samples do not fit a waveform of {wav.shape[-1]}")
+        if smoothing is not None:
+            mel = smooth(mel, smoothing, math.ceil(self.config.training.mel_smoothing))
         with self._autocast(wav):
-            fake = self.generator(mel) if condition is None else self.generator(mel, condition)
+            generator = self.generator if self.training else self.inference_generator
+            fake = generator(mel) if condition is None else generator(mel, condition)
         return fake.to(wav.dtype)
 
     def _generator_losses(self, wav: Tensor, fake: Tensor) -> Iterator[dict[str, Tensor]]:
@@ -130,6 +180,8 @@ class GANVocoder(nn.Module):
             yield {"mel": self.mel_loss(fake, wav)}
         if "stft" in self.weights:
             yield {"stft": self.stft_loss(fake, wav)}
+        if not self.discriminating:
+            return
         real, fake = self._crop(wav, fake)
         for name, group in self.discriminators.items():
             losses: dict[str, Tensor] = {}
@@ -144,6 +196,30 @@ class GANVocoder(nn.Module):
             if f"adv_{name}" in self.weights:
                 losses[f"adv_{name}"] = generator_loss(fake_outputs)
             yield losses
+
+    def complete_state(self, state: dict[str, Tensor], prefix: str = "") -> None:
+        """Add to a state what a version or a config without it did not save, and take out what this config has not.
+
+        Args:
+            state: Tensors by name; changed in place.
+            prefix: What stands before the names of this module.
+        """
+        below = {part: [name for name in state if name.startswith(prefix + part)] for part in (GENERATOR, AVERAGE)}
+        if not below[GENERATOR]:
+            return
+        # The balancer has counted the same steps for longer.
+        state.setdefault(f"{prefix}steps.done", state.get(f"{prefix}balancer.step", torch.zeros(())).clone())
+        if not self.ema:
+            for name in below[AVERAGE]:
+                del state[name]
+        elif not below[AVERAGE]:
+            for name in below[GENERATOR]:
+                state[prefix + AVERAGE + name.removeprefix(prefix)] = state[name]
+            state[f"{prefix}{AVERAGE}steps.done"] = torch.zeros(())
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: object) -> None:
+        self.complete_state(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def _crop(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """Cut the same random run of frames out of both, where ``training.discriminator_frames`` is given."""

@@ -2,38 +2,16 @@
 
 import pytest
 import torch
+from tiny_gan import TINY, tiny_gan, two_tones
 
 from evagan_plugin.config import build_config
 from evagan_plugin.errors import UsageError
 from evagan_plugin.training.gan import GANVocoder
 
-TINY = {
-    "mel": {"hop_length": 64, "n_fft": 256, "win_length": 256, "n_mels": 20, "sample_rate": 8000},
-    "generator": {
-        "context": {"dims": [16], "depths": [1], "drop_path": 0.0},
-        "channels": 32,
-        "upsample_rates": [4, 4, 4],
-        "resblock_kernels": [3],
-    },
-    "discriminators": {
-        "mpd": {"periods": [2, 3], "channels": 4, "max_channels": 8},
-        "mrd": {"resolutions": [[256, 64, 256]], "channels": 4},
-    },
-    "training": {"segment_frames": 32},
-}
-
-
-def tiny_gan(**overrides) -> GANVocoder:
-    torch.manual_seed(0)
-    return GANVocoder(build_config(TINY | overrides)).train()
-
 
 @pytest.fixture
 def wav():
-    torch.manual_seed(1)
-    t = torch.arange(32 * 64) / 8000
-    tones = torch.stack([0.4 * torch.sin(2 * torch.pi * f * t) for f in (220.0, 330.0)]).unsqueeze(1)
-    return tones + 0.05 * torch.randn(2, 1, 32 * 64)
+    return two_tones()
 
 
 def has_gradient(module):

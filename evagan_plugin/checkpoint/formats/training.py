@@ -12,6 +12,10 @@ LANDMARK = "upsampler.pre.bias"
 """A tensor that every EVA-GAN generator has: what stands before it is the prefix of the generator's names."""
 DISCRIMINATORS = "gan.discriminators."
 """Begin of the names that a host's checkpoint of a whole training has and that of a generator alone has not."""
+AVERAGE = "ema."
+"""Begin, after the prefix of :data:`AVERAGE_STEPS`, of the moving average beside the generator."""
+AVERAGE_STEPS = "ema.steps.done"
+"""Of how many steps the average is: of none, it holds nothing."""
 FIELDS = frozenset({"vocoder_conf", "preset", "mel", "generator"})
 """Top-level fields that a config of ours, or a host's that holds one, has and no config of another vocoder."""
 

@@ -14,6 +14,7 @@ from evagan_plugin.checkpoint.formats.training import DISCRIMINATORS
 from evagan_plugin.checkpoint.native import check_same_config
 from evagan_plugin.checkpoint.tensors import read_weights
 from evagan_plugin.config import VocoderConfig, build_config, config_difference, config_to_dict, read_yaml
+from evagan_plugin.data.augmentation import refuse_given_mels
 from evagan_plugin.data.kaldi import check_no_segments, read_scp
 from evagan_plugin.data.segments import unusable_recordings
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
@@ -57,6 +58,9 @@ def check_run(args: argparse.Namespace, config: VocoderConfig) -> None:
         _check_init_params(args, config)
         for split in ("train", "valid"):
             _check_data(split, getattr(args, f"{split}_data_path_and_name_and_type"), config.mel.sample_rate)
+        for path, name, _ in args.train_data_path_and_name_and_type:
+            if name == "feats":
+                refuse_given_mels(config.training, path)
         check_listening(args)
 
 

@@ -16,7 +16,8 @@ GENERATOR, DISCRIMINATOR = 0, 1
 class ESPnetVocoderModel(AbsGANESPnetModel):
     """Trains a :class:`GANVocoder` under ESPnet's ``GANTrainer``.
 
-    In ESPnet's checkpoints its weights begin with ``gan.generator.``, ``gan.discriminators.`` and ``gan.balancer.``.
+    In ESPnet's checkpoints its weights begin with ``gan.generator.``, ``gan.discriminators.``, ``gan.balancer.``,
+    ``gan.steps.`` and ``gan.ema.``.
 
     Args:
         gan: Generator, discriminators, mel, losses and balancer.
@@ -26,19 +27,27 @@ class ESPnetVocoderModel(AbsGANESPnetModel):
         super().__init__()
         self.gan = gan
 
-    def forward(self, wav: Tensor, feats: Tensor | None = None, forward_generator: bool = True) -> dict:
+    def forward(
+        self,
+        wav: Tensor,
+        feats: Tensor | None = None,
+        smoothing: Tensor | None = None,
+        forward_generator: bool = True,
+    ) -> dict:
         """Score the generator or the discriminators.
 
         Args:
             wav: Waveforms (B, F * hop).
             feats: Log-mels (B, F, n_mels) to start from; computed from ``wav`` when None.
+            smoothing: Width of each item's smoothing of the mel (B,), frames, or None.
             forward_generator: Whose step it is.
 
         Returns:
             dict: ``loss``, ``stats``, ``weight`` and ``optim_idx``, as ``AbsGANESPnetModel`` says.
         """
         take_step = self.gan.generator_step if forward_generator else self.gan.discriminator_step
-        output = take_step(wav.unsqueeze(1), None if feats is None else feats.transpose(1, 2))
+        mel = None if feats is None else feats.transpose(1, 2)
+        output = take_step(wav.unsqueeze(1), mel, smoothing=smoothing)
         loss, stats, weight = force_gatherable((output.loss, output.stats, wav.shape[0]), wav.device)
         optimizer = GENERATOR if forward_generator else DISCRIMINATOR
         return {"loss": loss, "stats": stats, "weight": weight, "optim_idx": optimizer}
@@ -48,7 +57,7 @@ class ESPnetVocoderModel(AbsGANESPnetModel):
         """Return waveforms (B, F * hop) from ``feats`` or the mels of ``wav``; shapes as in :meth:`forward`."""
         frames = wav.shape[-1] // self.gan.config.mel.hop_length
         mel = self.gan.mel(wav.unsqueeze(1))[..., :frames] if feats is None else feats.transpose(1, 2)
-        return self.gan.generator(mel).squeeze(1)
+        return self.gan.inference_generator(mel).squeeze(1)
 
     def collect_feats(self, wav: Tensor, feats: Tensor | None = None) -> dict[str, Tensor]:
         """Return the log-mels (B, F, n_mels) that the vocoder starts from; shapes as in :meth:`forward`."""

@@ -167,7 +167,8 @@ class VocoderTask(AbsTask):
             rank, world_size = torch.distributed.get_rank(), torch.distributed.get_world_size()
         # Rates are compared with the model's own, which says more than ESPnet's comparison of files with each other.
         iter_options.allow_multi_rates = True
-        crop = SegmentCrop.for_listening(config) if mode == "plot_att" else SegmentCrop.for_training(config)
+        crops = {"plot_att": SegmentCrop.for_listening, "valid": SegmentCrop.for_validation}
+        crop = crops.get(mode, SegmentCrop.for_training)(config)
         return SequenceIterFactory(
             dataset=SegmentDataset(cls.build_dataset(args, iter_options), crop, config.mel.sample_rate),
             batches=SegmentSampler(utterances, iter_options.batch_size, iter_options.train, rank, world_size),

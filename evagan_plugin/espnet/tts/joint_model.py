@@ -20,6 +20,10 @@ SECTIONS = ("mel", "generator", "discriminators", "losses", "balancer", "trainin
 OPTIONS = ("segment_size", "sampling_rate", "text2mel_type", "text2mel_params", "lambda_text2mel")
 """What has a meaning here of the options of ``JointText2Wav``; the rest is in ``vocoder_params``."""
 
+ALONE = ("ema", "gain_db", "pitch_shift", "mel_smoothing")
+"""What a stand-alone vocoder alone has of ``training``: an average would leave the acoustic model out, and items are
+ESPnet's."""
+
 SMALLEST = {"mpd": {"periods": [1], "channels": 1, "max_channels": 1}, "mrd": "none"}
 """The discriminator that ESPnet's constructor insists on; it is thrown away."""
 
@@ -44,6 +48,9 @@ class EVAGANJointText2Wav(JointText2Wav):
         for name in options.keys() - set(OPTIONS):
             raise ConfigError(f"tts_conf: {name} has no effect in eva_gan_joint: {nearest(name, OPTIONS)}")
         config = generator_config(vocoder_params, SECTIONS)
+        for name in ALONE:
+            if getattr(config.training, name):
+                raise ConfigError(f"vocoder_params.training.{name} has no effect in eva_gan_joint: leave it out")
         parts = {name: vocoder_params[name] for name in ("preset", "mel", "generator") if name in vocoder_params}
         super().__init__(
             idim=idim,
