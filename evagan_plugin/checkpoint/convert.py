@@ -1,5 +1,6 @@
 """The whole way from any checkpoint to an :class:`EVAGANGenerator` and its config."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from torch import Tensor
 
 from evagan_plugin.checkpoint.files import CONFIG, CONFIG_FILES, WEIGHTS, config_beside, locate, weights_file
 from evagan_plugin.checkpoint.formats.catalogue import FORMATS, OURS, config_format, our_config
-from evagan_plugin.checkpoint.formats.names import prefix_before, translated
+from evagan_plugin.checkpoint.formats.foreign import foreign_vocoder
+from evagan_plugin.checkpoint.formats.names import prefixes_before, translated
 from evagan_plugin.checkpoint.formats.training import LANDMARK
 from evagan_plugin.checkpoint.native import load_checkpoint
 from evagan_plugin.checkpoint.tensors import fill, folded, one_generator, read_weights
@@ -16,9 +18,11 @@ from evagan_plugin.config import VocoderConfig, read_yaml
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.model.generator import EVAGANGenerator
 
+logger = logging.getLogger(__name__)
+
 
 def open_checkpoint(
-    source: str | Path, config: str | Path | None = None, kind: str = "auto"
+    source: str | Path, config: str | Path | None = None, kind: str = "auto", weights: str | None = None
 ) -> tuple[VocoderConfig, EVAGANGenerator]:
     """Open a checkpoint of ours, of a training in a host, or a published one of another project.
 
@@ -31,6 +35,9 @@ def open_checkpoint(
         config: Config of the source in its own format; the ``config.json``, ``.yml`` or ``.yaml`` beside it when None.
             Firefly-GAN takes a vocoder config of ours, and needs none for the published base model.
         kind: A key of ``FORMATS``, or ``"auto"`` to detect it.
+        weights: Which of several weights in one file, e.g. ``"generator_ema"``, as
+            :func:`~evagan_plugin.checkpoint.tensors.read_weights` takes it; where this is None and there are several,
+            a line says which were taken.
 
     Returns:
         tuple: Config, and generator with weight norm in evaluation mode, on the CPU.
@@ -45,9 +52,9 @@ def open_checkpoint(
     path = weights_file(source)
     if source.is_dir():
         kind = OURS
-    if kind in ("auto", OURS) and config is None and _is_native(path):
+    if kind in ("auto", OURS) and config is None and weights is None and _is_native(path):
         return load_checkpoint(path.parent)
-    state = one_generator(read_weights(path), path)
+    state = one_generator(read_weights(path, weights), path)
     names = _detect(state, path) if kind in ("auto", OURS) else kind
     config = Path(config) if config else None if names == "firefly" else config_beside(path)
     if config is None and names != "firefly":
@@ -58,11 +65,11 @@ def open_checkpoint(
     settings = our_config(whose, theirs, config or path)
     _check_lengths(settings, names, config or path)
     translation, named = translated(state, FORMATS[names].module_names(settings.generator))
-    weights = folded(translation)
+    tensors = folded(translation)
     if config:
-        weights |= FORMATS[whose].statistics(theirs, config.parent)
+        tensors |= FORMATS[whose].statistics(theirs, config.parent)
     generator = EVAGANGenerator.from_config(settings)
-    fill(generator, weights, path, named)
+    fill(generator, tensors, path, named)
     return settings, generator.eval()
 
 
@@ -78,8 +85,14 @@ def _is_native(path: Path) -> bool:
 
 
 def _detect(state: Mapping[str, Tensor], source: Path) -> str:
+    if foreign := foreign_vocoder(state):
+        raise UsageError(f"{source} is of {foreign}")
     for kind, entry in FORMATS.items():
-        if prefix_before(entry.landmark, state) is not None:
+        prefixes = prefixes_before(entry.landmark, state)
+        if len(prefixes) > 1:
+            first, *others = (prefix.rstrip(".") or "that without a prefix" for prefix in prefixes)
+            logger.warning("%s: the generator '%s' is taken; it also has %s (--weights)", source, first, some(others))
+        if prefixes:
             return kind
     raise EvaganError(
         f"{source} holds no generator that is known (formats: {', '.join(FORMATS)}): its tensors are {some(state)}"

@@ -1,6 +1,7 @@
 """Tensors of a checkpoint: read from a file, weight norm folded, put into a module, checked."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch.nn.utils import parametrize
 
 from evagan_plugin.checkpoint.formats.names import prefix_before
 from evagan_plugin.checkpoint.formats.training import AVERAGE, AVERAGE_STEPS, LANDMARK
-from evagan_plugin.errors import EvaganError, some
+from evagan_plugin.errors import EvaganError, UsageError, nearest, some
 
 logger = logging.getLogger(__name__)
 
@@ -26,37 +27,136 @@ HOLDERS = ("state_dict", "model", "generator")
 """Keys under which trainers keep weights by name, from the outside in."""
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
+HARMLESS = (
+    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+    "numpy.dtype",
+    "numpy.ndarray",
+    "argparse.Namespace",
+    "types.SimpleNamespace",
+    "datetime.datetime",
+    *(f"{module}.{kind}Path" for module in ("pathlib", "pathlib._local") for kind in ("Posix", "Windows")),
+)
+"""What trainers keep beside the weights (losses, options, states of random generators) by full name in a pickle; it is
+passed over."""
+UNSUPPORTED = re.compile(r"Unsupported global: GLOBAL (\S+)|unsupported GLOBAL (\S+)|unrecognized function (.+)")
+"""What PyTorch says of a name in a pickle that is not allowed."""
+TRAINING_STATE = frozenset({"mpd", "msd", "mrd", "optim_g", "optim_d"})
+"""Entries of the file that HiFi-GAN and its kin write beside the generator's."""
+
+
+class _PassedOver:
+    """Stands in for a value beside the weights: takes whatever a pickle says of it, keeps and runs nothing."""
+
+    def __new__(cls, *values: object) -> "_PassedOver":
+        return super().__new__(cls)
+
+    def __init__(self, *values: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def read_weights(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
     """Read tensors by name from a ``.safetensors`` file or a pickle; code in a pickle is refused, not run.
+
+    Args:
+        path: The file.
+        entry: Which of several weights to take: an entry of the pickle such as ``"generator_ema"``, or what the names
+            of its tensors begin with; the generator or the model itself when None.
 
     Raises:
         EvaganError: If the file is damaged, holds more than weights, or holds no weights by name.
+        UsageError: If there are no weights of the name ``entry``.
     """
     path = Path(path)
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    levels = [content]
+    for holder in HOLDERS:
+        inner = levels[-1].get(holder)
+        if isinstance(inner, dict):
+            others = [name for name in _entries(levels[-1]) if name != holder and _is_average(name, inner, levels[-1])]
+            if entry is None and others:
+                logger.warning("%s: '%s' is taken; it also has %s (--weights)", path, holder, some(others))
+            levels.append(inner)
+    if entry is not None:
+        return _entry(levels, entry, path)
+    tensors = {name: value for name, value in levels[-1].items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise EvaganError(f"{path} holds no weights by name{_contents(path, levels[-1])}")
+    return tensors
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         return safetensors.torch.load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise EvaganError(f"{path} is damaged or truncated: {error}") from None
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def _read_pickle(path: Path) -> dict[str, Any]:
+    """Return what a pickle holds; nothing if that is no dict."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([(_PassedOver, name) for name in HARMLESS]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds here, from EOFError to UnpicklingError
-        reason = "it holds more than weights" if "weights_only" in str(error).lower() else "damaged or truncated"
-        raise EvaganError(f"cannot load {path}: {reason}") from error
-    for holder in HOLDERS:
-        if isinstance(content, dict) and isinstance(content.get(holder), dict):
-            content = content[holder]
-    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, dict) else {}
+        reason = _more_than_weights(str(error), path) if "weights_only" in str(error).lower() else ""
+        raise EvaganError(f"cannot load {path}: {reason or 'damaged or truncated'}") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _more_than_weights(message: str, path: Path) -> str:
+    found = UNSUPPORTED.search(message)
+    what = f" ({next(filter(None, found.groups())).rstrip('.')})" if found else ""
+    return (
+        f"it holds more than weights{what}, which could run code; if you trust it, save the weights alone: "
+        f"torch.save(torch.load({path.name!r}, weights_only=False)['generator'], 'weights.pth'), with the entry that "
+        "has them in place of 'generator'"
+    )
+
+
+def _entries(level: Mapping[str, Any]) -> list[str]:
+    """Return the names of what could be weights."""
+    return [
+        str(name)
+        for name, value in level.items()
+        if isinstance(value, dict) and any(isinstance(tensor, Tensor) for tensor in value.values())
+    ]
+
+
+def _is_average(name: str, weights: Mapping[str, Any], level: Mapping[str, Any]) -> bool:
+    """Whether an entry is another state of the same network."""
+    return "ema" in name.lower().split("_") or level[name].keys() == weights.keys()
+
+
+def _entry(levels: list[dict[str, Any]], entry: str, path: Path) -> dict[str, Tensor]:
+    for level in levels:
+        if isinstance(level.get(entry), dict):
+            found = level[entry]
+            break
+    else:
+        starts = {f".{name}".partition(f".{entry}.")[0] for name in levels[-1] if f".{entry}." in f".{name}"}
+        start = f"{min(starts, key=len, default='')}.{entry}."  # not a part of that name inside another network
+        found = {name: value for name, value in levels[-1].items() if f".{name}".startswith(start)}
+    tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)}
     if not tensors:
-        entries = f": its entries are {some(map(str, content))}" if isinstance(content, dict) and content else ""
-        raise EvaganError(f"{path} holds no weights by name{entries}")
+        inside = {str(name).partition(".")[0] for name, value in levels[-1].items() if isinstance(value, Tensor)}
+        known = {name for level in levels for name in _entries(level)} or inside
+        raise UsageError(f"{path} has no weights '{entry}': {nearest(entry, known)}")
     return tensors
+
+
+def _contents(path: Path, content: Mapping[str, Any]) -> str:
+    """Return what a file without weights has instead, and where the weights are likely to be."""
+    if not content:
+        return ""
+    hint = ""
+    if TRAINING_STATE & content.keys():
+        generator = path.name.replace("do_", "g_", 1) if path.name.startswith("do_") else "g_00000010"
+        hint = f": discriminators and optimizers; give the generator's file ({generator})"
+    elif known := _entries(content):
+        hint = f"; choose one with --weights ({some(known)})"
+    return f": its entries are {some(map(str, content))}{hint}"
 
 
 def generator_weights(state: Mapping[str, Any], source: str | Path) -> dict[str, Tensor]:

@@ -25,6 +25,9 @@ def convert(
         str,
         typer.Option("--format", help="auto, firefly, hifigan (official), espnet (ParallelWaveGAN), coqui, evagan."),
     ] = "auto",
+    weights: Annotated[
+        str | None, typer.Option(help="Which of several weights in the file, e.g. generator_ema; the generator.")
+    ] = None,
     to: Annotated[
         Target,
         typer.Option(
@@ -43,7 +46,7 @@ def convert(
     from evagan_plugin.errors import require
     from evagan_plugin.espnet.export import export_espnet
 
-    vocoder, generator = open_checkpoint(source, config, format_)
+    vocoder, generator = open_checkpoint(source, config, format_, weights)
     if to is Target.coqui:
         require("TTS", "coqui")
         from evagan_plugin.coqui.export import export_coqui

@@ -45,6 +45,6 @@ def _synthesize(vocoder: Vocoder, utterance: Utterance) -> Tensor:
         return vocoder.resynthesize(downmix(wav), sample_rate)
     mel = read_features(utterance.source, vocoder.mel_config, utterance.layout)
     try:
-        return vocoder.synthesize(mel)
+        return vocoder.synthesize(mel, utterance.source)
     except UsageError as error:
         raise UsageError(f"{utterance.source}: {error}") from None

@@ -1,5 +1,6 @@
 """EVA-GAN for users: log-mels or waveforms in, waveforms out."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from huggingface_hub import ModelCard, ModelHubMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from evagan_plugin.audio.features import check_mel
+from evagan_plugin.audio.features import check_mel, unlikely_mel
 from evagan_plugin.audio.io import resample
 from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.checkpoint.convert import open_checkpoint
@@ -19,6 +20,8 @@ from evagan_plugin.config import MelConfig, VocoderConfig
 from evagan_plugin.errors import UsageError
 from evagan_plugin.model.generator import EVAGANGenerator
 from evagan_plugin.utils.device import checked_device
+
+logger = logging.getLogger(__name__)
 
 
 class Vocoder:
@@ -45,6 +48,7 @@ class Vocoder:
         self.device, self.dtype = checked_device(device), dtype
         self.generator = generator.eval().to(self.device, dtype)
         self.mel_spectrogram = MelSpectrogram(mel).to(self.device)
+        self._doubted = False
 
     mel = property(lambda self: self.mel_config, doc="Old name of :attr:`mel_config`.")
 
@@ -53,11 +57,12 @@ class Vocoder:
         """Samples per second (Hz) of what comes out."""
         return self.mel_config.sample_rate
 
-    def synthesize(self, mel: Tensor | np.ndarray) -> Tensor:
-        """Turn log-mels into waveforms.
+    def synthesize(self, mel: Tensor | np.ndarray, source: str | Path = "the mel") -> Tensor:
+        """Turn log-mels into waveforms; of the first that can hardly be this vocoder's a line says why.
 
         Args:
             mel: (n_mels, F) or (B, n_mels, F), as :attr:`mel_config` defines it.
+            source: What it is called in that line.
 
         Returns:
             Tensor: Waveforms in [-1, 1], float32 on the CPU, (F * hop,) or (B, F * hop).
@@ -67,6 +72,13 @@ class Vocoder:
         """
         mel = torch.as_tensor(mel)
         check_mel(mel, self.mel_config)
+        doubt = None if self._doubted else unlikely_mel(mel, self.mel_config)
+        if doubt:
+            self._doubted = True
+            logger.warning("%s is likely %s: features other than this vocoder's log-mels give noise", source, doubt)
+        return self._generate(mel)
+
+    def _generate(self, mel: Tensor) -> Tensor:
         batch = mel if mel.dim() == 3 else mel.unsqueeze(0)
         with torch.inference_mode():
             wav = self.generator(batch.to(self.device, self.dtype)).squeeze(1).float().cpu()
@@ -98,7 +110,7 @@ class Vocoder:
         padded = max(-(-length // hop) * hop, self.mel_config.n_fft)
         with torch.inference_mode():
             mel = self.mel_spectrogram(F.pad(wav, (0, padded - length)).to(self.device).view(-1, 1, padded))
-        out = self.synthesize(mel)[..., :length]
+        out = self._generate(mel)[..., :length]
         return out if wav.dim() == 2 else out.squeeze(0)
 
 

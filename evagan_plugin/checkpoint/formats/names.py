@@ -40,7 +40,12 @@ def translated(
 
 def prefix_before(landmark: str, state: Iterable[str]) -> str | None:
     """Return what stands before a tensor's name in the names of a state; None if no name ends so."""
-    return next((name.removesuffix(landmark) for name in state if f".{name}".endswith(f".{landmark}")), None)
+    return next(iter(prefixes_before(landmark, state)), None)
+
+
+def prefixes_before(landmark: str, state: Iterable[str]) -> list[str]:
+    """Return what stands before a tensor's name, once for each module in the state that has such a tensor."""
+    return [name.removesuffix(landmark) for name in state if f".{name}".endswith(f".{landmark}")]
 
 
 def _kind(module: str) -> str:
