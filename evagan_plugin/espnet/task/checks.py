@@ -13,7 +13,7 @@ from espnet2.tasks.abs_task import optim_classes, scheduler_classes
 from evagan_plugin.checkpoint.formats.training import DISCRIMINATORS
 from evagan_plugin.checkpoint.native import check_same_config
 from evagan_plugin.checkpoint.tensors import read_weights
-from evagan_plugin.config import VocoderConfig, build_config, config_difference, config_to_dict, read_yaml
+from evagan_plugin.config import VocoderConfig, build_config, config_difference, config_to_dict, read_settings
 from evagan_plugin.data.kaldi import check_no_segments, read_scp
 from evagan_plugin.data.segments import unusable_recordings
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
@@ -164,7 +164,7 @@ def _check_whole(checkpoint: Path) -> None:
 def _check_same(args: argparse.Namespace, config: VocoderConfig, checkpoint: Path) -> VocoderConfig | None:
     """Compare a checkpoint's config, if it lies beside it, with ours and return it."""
     path = checkpoint.parent / "config.yaml"
-    settings = read_yaml(path) if path.is_file() else {}
+    settings = read_settings(path) if path.is_file() else {}
     if "vocoder_conf" not in settings:
         return None
     if settings.get("vocoder") != args.vocoder:

@@ -9,7 +9,7 @@ from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 from evagan_plugin.audio.features import check_frames, read_features
 from evagan_plugin.audio.mel import MelConfig
 from evagan_plugin.checkpoint.files import load_config_of
-from evagan_plugin.config import read_yaml
+from evagan_plugin.config import read_settings
 from evagan_plugin.data.kaldi import read_scp, write_table
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
 from evagan_plugin.espnet.tts.vocoder import convert_mels, mel_of
@@ -78,7 +78,7 @@ def check_features(acoustic_config: str | Path, vocoder: str | Path) -> None:
 
 
 def _acoustic_mel(config: str | Path) -> MelConfig:
-    settings = read_yaml(config)
+    settings = read_settings(config)
     kind = settings.get("feats_extract", "fbank")  # ESPnet's default
     if kind != "fbank":
         raise ConfigError(f"{config}: feats_extract is {kind}, not fbank: no log-mels")
