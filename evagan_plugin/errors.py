@@ -83,6 +83,35 @@ def require(module: str, extra: str, *others: str) -> ModuleType:
         ) from None
 
 
+class LibraryError(EvaganError):
+    """What a library threw while it worked on one item."""
+
+
+@contextmanager
+def library_errors(what: object, *passed: type[Exception]) -> Iterator[None]:
+    """Turn whatever a library throws inside the block, which works on one item, into a :class:`LibraryError`.
+
+    Args:
+        what: The item, e.g. its file; what comes before the reason.
+        *passed: Kinds that are let through, besides our own.
+    """
+    try:
+        yield
+    except (EvaganError, *passed):
+        raise
+    except Exception as error:  # libraries throw more kinds than they document
+        raise LibraryError(f"{what}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return in one line what a library's exception says, its kind where that is needed to understand it."""
+    text = " ".join((str(error).strip().splitlines() or [""])[0].split())
+    # PyTorch: "CUDA out of memory", "not enough memory", "DefaultCPUAllocator: can't allocate memory".
+    if isinstance(error, MemoryError) or "out of memory" in text or ("allocat" in text and "memory" in text):
+        return f"out of memory: cut it into shorter pieces ({text or type(error).__name__})"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 @contextmanager
 def one_line_errors(program: str) -> Iterator[None]:
     """Turn an :class:`EvaganError` inside the block into one line on standard error and its exit status."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evagan_plugin.config import build_config, merge_settings, read_yaml
+from evagan_plugin.config import build_config, merge_settings, read_settings
 
 EGS = Path(__file__).resolve().parents[1] / "egs"
 CONFIGS = sorted(path.relative_to(EGS).as_posix() for path in EGS.glob("*/voc1/conf/train_*.yaml"))
@@ -38,15 +38,15 @@ def test_a_tuning_config_changes_its_base_and_builds(path, base, tmp_path):
     folder = (EGS / path).parent
     if folder.name not in ("tuning", base):
         pytest.skip(f"for {folder.name} only")
-    settings = read_yaml(EGS / "audio_dir" / "voc1" / "conf" / f"train_{base}.yaml")
+    settings = read_settings(EGS / "audio_dir" / "voc1" / "conf" / f"train_{base}.yaml")
     layered = tmp_path / "train.yaml"
-    layered.write_text(yaml.safe_dump(merge_settings(settings, read_yaml(EGS / path))))
+    layered.write_text(yaml.safe_dump(merge_settings(settings, read_settings(EGS / path))))
     assert build(layered, tmp_path).gan.config != build_config(settings["vocoder_conf"])
 
 
 def build(config, folder):
     task = pytest.importorskip("evagan_plugin.espnet.task.task", reason="the extra `espnet` brings ESPnet").VocoderTask
     arguments = task.get_parser().parse_args(["--config", str(config), "--output_dir", str(folder)])
-    unknown = read_yaml(config).keys() - vars(arguments).keys()
+    unknown = read_settings(config).keys() - vars(arguments).keys()
     assert not unknown, f"the task has no option {unknown}"
     return task.build_model(arguments)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 
-from evagan_plugin.errors import EvaganError, UsageError
+from evagan_plugin.errors import EvaganError, UsageError, library_errors
 from evagan_plugin.utils.files import atomic_path
 
 if TYPE_CHECKING:
@@ -45,6 +48,48 @@ BANDWIDTH_FRAMES = 4096
 """Frames that are looked at, evenly spread: enough for a percentile, and bounded memory for hours of audio."""
 
 
+@dataclass(frozen=True)
+class AudioHeader:
+    """What the header of an audio file states."""
+
+    sample_rate: int
+    """Hz."""
+    channels: int
+    frames: int
+    """Samples of a channel."""
+    subtype: str
+    """libsndfile's name of the sample format, e.g. ``PCM_24``."""
+
+
+def read_header(path: str | Path) -> AudioHeader:
+    """Read the header of an audio file; whether all of it is there is seen by :func:`load_audio`.
+
+    Raises:
+        EvaganError: If the file is missing or no audio.
+    """
+    with _opened(Path(path)) as audio:
+        return AudioHeader(audio.samplerate, audio.channels, audio.frames, audio.subtype)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """Open an audio file; whatever a reader throws is one kind of error with the file's name."""
+    try:
+        if path.stat().st_size == 0:
+            raise EvaganError(f"{path}: empty file (0 bytes)")
+        path.open("rb").close()
+    except (OSError, ValueError) as error:
+        raise EvaganError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    with library_errors(f"{path}: not readable as audio"):
+        try:
+            # By name, not as a stream: soundfile's callbacks for streams can crash the interpreter.
+            with soundfile.SoundFile(path) as audio:
+                yield audio
+        except soundfile.LibsndfileError as error:
+            reason = error.error_string or "damaged or cut off in the middle"
+            raise EvaganError(f"{path}: not readable as audio: {reason}") from error
+
+
 def load_audio(path: str | Path) -> tuple[np.ndarray, int]:
     """Read a whole audio file of any format that libsndfile knows.
 
@@ -59,15 +104,7 @@ def load_audio(path: str | Path) -> tuple[np.ndarray, int]:
         EvaganError: If the file is missing, empty, no audio, truncated, has no samples, or has NaN or infinite ones.
     """
     path = Path(path)
-    try:
-        if path.stat().st_size == 0:
-            raise EvaganError(f"{path}: empty file (0 bytes)")
-        with path.open("rb") as stream:
-            head = stream.read(1024)
-    except OSError as error:
-        raise EvaganError(f"{path}: cannot be read: {error.strerror or error}") from error
-    # By name, not as a stream: soundfile's callbacks for streams can crash the interpreter.
-    samples, sample_rate = _decode(path, head)
+    samples, sample_rate = _decode(path)
     if samples.shape[0] == 0:
         raise EvaganError(f"{path}: no samples in it")
     bad = np.count_nonzero(~np.isfinite(samples))
@@ -76,23 +113,20 @@ def load_audio(path: str | Path) -> tuple[np.ndarray, int]:
     return np.ascontiguousarray(samples.T), sample_rate
 
 
-def _decode(path: Path, head: bytes) -> tuple[np.ndarray, int]:
-    """Return samples ``(T, channels)`` and rate; a file shorter than its header (in ``head``) says is an error."""
-    try:
-        with soundfile.SoundFile(path) as audio:
-            notes, expected = audio.extra_info, audio.frames
-            samples = audio.read(dtype="float32", always_2d=True)
-            sample_rate, container = audio.samplerate, audio.format
-    except soundfile.LibsndfileError as error:
-        reason = error.error_string or "damaged or cut off in the middle"
-        raise EvaganError(f"{path}: not readable as audio: {reason}") from error
+def _decode(path: Path) -> tuple[np.ndarray, int]:
+    """Return samples ``(T, channels)`` and rate; a file shorter than its header says is an error."""
+    with _opened(path) as audio:
+        notes, expected = audio.extra_info, audio.frames
+        samples = audio.read(dtype="float32", always_2d=True)
+        sample_rate, container = audio.samplerate, audio.format
     stated = DATA_SIZE.search(notes)
     if stated and int(stated[2]) < int(stated[1]) < UNKNOWN_SIZE:
         raise EvaganError(
             f"{path}: truncated: its header states {stated[1]} bytes of audio, the file holds {stated[2]}"
         )
     if container == "NIST":
-        header = SPH_SAMPLES.search(head)
+        with path.open("rb") as stream:
+            header = SPH_SAMPLES.search(stream.read(1024))
         expected = int(header[1]) if header else expected
     if OGG_CUT.search(notes):
         raise EvaganError(f"{path}: truncated: the Ogg stream ends in the middle of a page")

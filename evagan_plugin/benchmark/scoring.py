@@ -14,10 +14,12 @@ import torch
 import torchaudio
 import typer
 
+from evagan_plugin.audio.io import read_header
 from evagan_plugin.data.kaldi import write_table
 from evagan_plugin.data.systems import MatchedUtterance, match
 from evagan_plugin.errors import EvaganError, require
 from evagan_plugin.evaluation.metrics import periodicity
+from evagan_plugin.evaluation.metrics.child import Child
 from evagan_plugin.evaluation.report.markdown import scores_markdown
 from evagan_plugin.evaluation.report.write import write_scores
 from evagan_plugin.evaluation.scores import Scores
@@ -46,9 +48,9 @@ def score(
         before = sum(libraries.seconds.values())
         for item in track(items, "libraries"):
             libraries.values(item)
-        start = time.process_time()
+        start = time.process_time() + Child.seconds
         score_pairs(items).check_complete()
-        taken = time.process_time() - start
+        taken = time.process_time() + Child.seconds - start
         ratios.append(taken / (sum(libraries.seconds.values()) - before))
         ours += taken
     typer.echo(
@@ -136,4 +138,5 @@ class Libraries:
 
 
 def _seconds(item: MatchedUtterance) -> float:
-    return soundfile.info(item.reference).duration
+    header = read_header(item.reference)
+    return header.frames / header.sample_rate

@@ -14,7 +14,7 @@ from evagan_plugin.checkpoint.formats.names import prefixes_before, translated
 from evagan_plugin.checkpoint.formats.training import LANDMARK
 from evagan_plugin.checkpoint.native import load_checkpoint
 from evagan_plugin.checkpoint.tensors import fill, folded, one_generator, read_weights
-from evagan_plugin.config import VocoderConfig, read_yaml
+from evagan_plugin.config import VocoderConfig, read_settings
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.model.generator import EVAGANGenerator
 
@@ -60,7 +60,7 @@ def open_checkpoint(
     if config is None and names != "firefly":
         wanted = CONFIG if names == OURS else " or ".join(CONFIG_FILES)
         raise ConfigError(f"no {wanted} beside {path}: give the {names} config")
-    theirs = read_yaml(config) if config else {}
+    theirs = read_settings(config) if config else {}
     whose = OURS if kind == OURS else config_format(theirs, names)
     settings = our_config(whose, theirs, config or path)
     _check_lengths(settings, names, config or path)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from evagan_plugin.checkpoint.formats.catalogue import config_format, our_config
-from evagan_plugin.config import VocoderConfig, list_presets, read_yaml
+from evagan_plugin.config import VocoderConfig, list_presets, read_settings
 from evagan_plugin.errors import ConfigError, UsageError, nearest
 
 WEIGHTS = "model.safetensors"
@@ -86,5 +86,5 @@ def load_config_of(weights: str | Path, config: str | Path | None = None) -> Voc
         config = config_beside(path)
         if config is None:
             raise ConfigError(f"no {CONFIG} beside {path}: give the config file")
-    theirs = read_yaml(config)  # JSON is YAML
+    theirs = read_settings(config)
     return our_config(config_format(theirs), theirs, config)

@@ -45,12 +45,11 @@ def pack(
 def _figures(path: Path, system: str) -> dict[str, float]:
     """Return the corpus figures of a system by metric; its name may be left out where the scores have one system."""
     from evagan_plugin.errors import UsageError, nearest
-    from evagan_plugin.evaluation.scores import Scores
+    from evagan_plugin.evaluation.scores import load_figures
 
-    scores = Scores.load(path)
-    if not system and len(scores.systems) == 1:
-        [system] = scores.systems
-    if system not in scores.systems:
-        raise UsageError(f"{path}: which system is the model? {nearest(system, scores.systems)}")
-    values = {metric.name: scores.estimate(system, metric).value for metric in scores.metrics}
-    return {name: round(value, 4) for name, value in values.items() if not math.isnan(value)}
+    figures = load_figures(path)
+    if not system and len(figures) == 1:
+        [system] = figures
+    if system not in figures:
+        raise UsageError(f"{path}: which system is the model? {nearest(system, figures)}")
+    return {name: round(value, 4) for name, value in figures[system].items() if not math.isnan(value)}

@@ -1,4 +1,5 @@
-"""Every config field with its unit (``schema``, ``discriminators``, ``training``), presets and YAML (``loading``).
+"""Every config field with its unit (``schema``, ``discriminators``, ``training``), presets (``loading``), files
+(``reading``).
 
 The one face to import from.
 """
@@ -15,8 +16,8 @@ from evagan_plugin.config.loading import (
     load_config,
     load_preset,
     merge_settings,
-    read_yaml,
 )
+from evagan_plugin.config.reading import read_settings, read_yaml
 from evagan_plugin.config.schema import (
     ContextConfig,
     GeneratorConfig,
@@ -51,5 +52,6 @@ __all__ = [
     "load_config",
     "load_preset",
     "merge_settings",
+    "read_settings",
     "read_yaml",
 ]

@@ -1,4 +1,4 @@
-"""Configs in and out: presets by name, overrides, YAML; what a config holds is in ``schema``."""
+"""Configs in and out: presets by name, overrides, files; what a config holds is in ``schema``."""
 
 import dataclasses
 import re
@@ -13,6 +13,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from evagan_plugin.config.aliases import rename_old_fields
+from evagan_plugin.config.reading import read_settings
 from evagan_plugin.config.schema import MelConfig, VocoderConfig
 from evagan_plugin.errors import ConfigError, nearest
 from evagan_plugin.utils.files import write_text
@@ -55,9 +56,9 @@ def build_mel_config(settings: Mapping[str, Any]) -> MelConfig:
 
 
 def load_config(path: str | Path) -> VocoderConfig:
-    """Read a vocoder config from a YAML file (raises :class:`ConfigError`, the path in front)."""
+    """Read a vocoder config from a YAML or JSON file (raises :class:`ConfigError`, the path in front)."""
     try:
-        return build_config(read_yaml(path))
+        return build_config(read_settings(path))
     except ConfigError as error:
         raise error if str(error).startswith(str(path)) else error.within(path) from None
 
@@ -82,26 +83,6 @@ def config_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix
         elif left != right:
             lines.append(f"{prefix}{key}: {left} != {right}")
     return lines
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML file whose top level is a mapping.
-
-    Raises:
-        ConfigError: If the file cannot be read or is not such a mapping; the line number where there is one.
-    """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError(f"{path}{where}: not YAML: {problem}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a mapping (key: value) is expected, not {type(content).__name__}")
-    return content
 
 
 def _with_preset(settings: Mapping[str, Any]) -> dict[str, Any]:

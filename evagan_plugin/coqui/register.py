@@ -82,7 +82,7 @@ def _check_config_file(model_file: str, model_config: str, **_: object) -> None:
         ConfigError: If the config is missing or cannot be read.
     """
     from evagan_plugin.checkpoint.tensors import generator_weights, read_weights
-    from evagan_plugin.config import read_yaml
+    from evagan_plugin.config import read_settings
 
     try:
         generator_weights(read_weights(model_file), model_file)
@@ -90,4 +90,4 @@ def _check_config_file(model_file: str, model_config: str, **_: object) -> None:
         return
     if not model_config:
         raise ConfigError(f"no config is given with {model_file}: --vocoder_config_path, the config.json beside it")
-    read_yaml(model_config)
+    read_settings(model_config)

@@ -13,12 +13,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from evagan_plugin.audio.io import downmix, effective_bandwidth, load_audio, resample, save_audio
+from evagan_plugin.audio.io import downmix, effective_bandwidth, load_audio, read_header, resample, save_audio
 from evagan_plugin.data.kaldi import DataDir, Segment
 from evagan_plugin.data.utterances import AUDIO_TABLE, find_utterances
-from evagan_plugin.errors import EvaganError, UsageError
+from evagan_plugin.errors import EvaganError, LibraryError, UsageError, library_errors
 from evagan_plugin.utils.files import write_text
 from evagan_plugin.utils.progress import track
 
@@ -182,7 +181,13 @@ def _format_recording(
         wav, source_rate = load_audio(source)
     except EvaganError as error:
         return rows + [_changed(row, status="broken", reason=str(error)) for row, _ in todo], kept
-    return rows + [_format_utterance(row, cut, wav, source_rate, target) for row, cut in todo], kept
+    for row, cut in todo:
+        try:
+            with library_errors(source):
+                rows.append(_format_utterance(row, cut, wav, source_rate, target))
+        except LibraryError as error:
+            rows.append(_changed(row, status="broken", reason=str(error)))
+    return rows, kept
 
 
 def _format_utterance(row: Row, cut: Segment | None, wav: np.ndarray, source_rate: int, target: Path) -> Row:
@@ -197,7 +202,7 @@ def _format_utterance(row: Row, cut: Segment | None, wav: np.ndarray, source_rat
             reason = f"segment {cut.start} to {cut.end} s is not inside the recording of {length:.3f} s"
             return _changed(row, status="broken", reason=reason)
     mono = downmix(wav)
-    if (subtype := soundfile.info(row.source).subtype) in WIDE_SUBTYPES:
+    if (subtype := read_header(row.source).subtype) in WIDE_SUBTYPES:
         changes.append(f"rounded {subtype}")
     if wav.shape[0] > 1:
         changes.append(f"downmixed {wav.shape[0]} channels")
@@ -245,10 +250,10 @@ def _state(source: str) -> str:
 def _is_whole(path: Path, row: Row) -> bool:
     """Whether an output of a former run is still there, with the length that its row states."""
     try:
-        info = soundfile.info(path)
-    except soundfile.LibsndfileError:
+        header = read_header(path)
+    except EvaganError:
         return False
-    return (str(info.frames), str(info.samplerate)) == (row.num_samples, row.sample_rate)
+    return (str(header.frames), str(header.sample_rate)) == (row.num_samples, row.sample_rate)
 
 
 def _changed(row: Row, **values: str) -> Row:

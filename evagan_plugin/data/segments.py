@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-import soundfile
 import torch
 
 from evagan_plugin.audio.features import check_frames, check_shape
+from evagan_plugin.audio.io import read_header
 from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.config import VocoderConfig
 from evagan_plugin.data.augmentation import Augmentation, Change, refuse_given_mels
@@ -216,11 +216,11 @@ def _problem(path: str, sample_rate: int | None, mono: bool) -> str | None:
     if not os.path.isfile(path):
         return f"no file {path}"
     try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError) as error:
-        return f"{path} is not readable as audio: {getattr(error, 'error_string', None) or error}"
-    if sample_rate not in (None, info.samplerate):
-        return f"{info.samplerate} Hz, the model has {sample_rate} Hz"
-    if mono and info.channels != 1:
-        return f"{info.channels} channels"
-    return None if info.frames else "no samples"
+        header = read_header(path)
+    except EvaganError as error:
+        return str(error)
+    if sample_rate not in (None, header.sample_rate):
+        return f"{header.sample_rate} Hz, the model has {sample_rate} Hz"
+    if mono and header.channels != 1:
+        return f"{header.channels} channels"
+    return None if header.frames else "no samples"

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
+from evagan_plugin.audio.io import read_header
 from evagan_plugin.data.kaldi import safe_key
 from evagan_plugin.data.utterances import find_utterances
-from evagan_plugin.errors import UsageError, some
+from evagan_plugin.errors import EvaganError, UsageError, some
 
 REFERENCE = "reference"
 """What the reference is called where it stands among the systems."""
@@ -158,8 +157,8 @@ def common_sample_rate(items: Iterable[MatchedUtterance]) -> int:
     for item in items:
         for name, file in {"the reference": item.reference, **item.hypotheses}.items():
             try:
-                rate = soundfile.info(file).samplerate
-            except (soundfile.LibsndfileError, OSError):
+                rate = read_header(file).sample_rate
+            except EvaganError:
                 unread = f"{name}, '{item.utt_id}' is {file}"
                 continue
             example.setdefault(rate, f"{name}, '{item.utt_id}'")

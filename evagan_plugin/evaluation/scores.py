@@ -3,8 +3,8 @@
 Loads neither PyTorch nor a metric: whoever only reads scores is as light as this file.
 """
 
-import json
 import math
+from collections.abc import Container
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +15,14 @@ from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.evaluation.alignment import Alignment
 from evagan_plugin.evaluation.bootstrap import MetricEstimate, PairedDifference
 from evagan_plugin.evaluation.metrics.base import MetricInfo, Sums
+from evagan_plugin.utils.files import read_json
 
 GROUND_TRUTH = "ground truth (16 bit)"
 """Name of the system that is the reference itself, copied through a 16-bit WAV."""
+NOT_SCORES = (ValueError, AttributeError, TypeError, KeyError)
+"""What comes of reading the content of another file."""
+PAIR = ("first", "second", "metric")
+"""What a comparison is of: all that is text in it."""
 METRIC_FIELDS = ("label", "unit", "better", "pooling", "definition")
 """What ``scores.json`` says of a metric, by its name."""
 
@@ -114,10 +119,9 @@ class Scores:
             UsageError: If the file is something else.
         """
         try:
-            return cls._from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
-            reason = f"there is no {error} in it" if isinstance(error, KeyError) else str(error)
-            raise UsageError(f"{path}: not a scores.json of `evagan score --out`: {reason}") from error
+            return cls._from_dict(read_json(path))
+        except NOT_SCORES as error:
+            raise _no_scores(path, error) from error
 
     @classmethod
     def _from_dict(cls, content: dict[str, Any]) -> "Scores":
@@ -140,11 +144,32 @@ class Scores:
                 for category, figures in {None: system["metrics"], **system["categories"]}.items()
                 for metric in metrics
             },
-            comparisons=[PairedDifference(**defined(entry)) for entry in content["comparisons"]],
+            comparisons=[PairedDifference(**defined(entry, PAIR)) for entry in content["comparisons"]],
         )
 
     def _estimates_dict(self, system: str, category: str | None = None) -> dict[str, Any]:
         return {metric.name: nulled(vars(self.estimate(system, metric, category))) for metric in self.metrics}
+
+
+def load_figures(path: str | Path) -> dict[str, dict[str, float]]:
+    """Read the corpus figures alone from a ``scores.json``, by system and metric; NaN where one is not defined.
+
+    Raises:
+        UsageError: If the file is something else.
+    """
+    content = read_json(path)
+    try:
+        return {
+            system: {metric: defined({"": figures["value"]})[""] for metric, figures in entry["metrics"].items()}
+            for system, entry in content["systems"].items()
+        }
+    except NOT_SCORES as error:
+        raise _no_scores(path, error) from error
+
+
+def _no_scores(path: str | Path, error: Exception) -> UsageError:
+    reason = f"there is no {error} in it" if isinstance(error, KeyError) else str(error)
+    return UsageError(f"{path}: not a scores.json of `evagan score --out`: {reason}")
 
 
 def categories_of(utterances: list[UtteranceScore]) -> list[str]:
@@ -157,8 +182,15 @@ def nulled(values: dict[str, Any]) -> dict[str, Any]:
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values.items()}
 
 
-def defined(values: dict[str, Any]) -> dict[str, Any]:
-    """Undo :func:`nulled`."""
+def defined(values: dict[str, Any], texts: Container[str] = ()) -> dict[str, Any]:
+    """Undo :func:`nulled`.
+
+    Raises:
+        TypeError: If a value is no number, and not one of ``texts``.
+    """
+    for key, value in values.items():
+        if value is not None and not isinstance(value, str if key in texts else int | float):
+            raise TypeError(f"'{key}' is {value!r:.40}")
     return {key: math.nan if value is None else value for key, value in values.items()}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from evagan_plugin.audio.io import downmix, load_audio, save_audio
 from evagan_plugin.audio.mel import metric_mel
 from evagan_plugin.data.systems import MatchedUtterance
-from evagan_plugin.errors import EvaganError
+from evagan_plugin.errors import EvaganError, LibraryError, library_errors
 from evagan_plugin.evaluation.alignment import align
 from evagan_plugin.evaluation.metrics.base import Family, NotScored, Sums
 from evagan_plugin.evaluation.scores import GROUND_TRUTH, UtteranceScore
@@ -70,10 +70,11 @@ class _AnalysedReference:
         not_scored: dict[str, str] = {}
         for family in self.families:
             try:
-                found = self._compare(family, reference, hypothesis)
+                with library_errors("its library fails", NotScored):
+                    found = self._compare(family, reference, hypothesis)
                 sums.update(found)
                 values.update({metric.name: metric.value(found[metric.name]) for metric in family.metrics})
-            except NotScored as reason:
+            except (NotScored, LibraryError) as reason:
                 not_scored.update({metric.name: str(reason) for metric in family.metrics})
         return UtteranceScore(*who, sums, not_scored, notes, alignment=alignment, values=values)
 

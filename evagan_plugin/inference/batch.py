@@ -9,7 +9,7 @@ from evagan_plugin.audio.features import read_features
 from evagan_plugin.audio.io import downmix, load_audio, save_audio
 from evagan_plugin.data.kaldi import write_table
 from evagan_plugin.data.utterances import Utterance
-from evagan_plugin.errors import EvaganError, UsageError
+from evagan_plugin.errors import EvaganError, UsageError, library_errors
 from evagan_plugin.inference.vocoder import Vocoder
 from evagan_plugin.utils.progress import track
 
@@ -28,8 +28,9 @@ def synthesize_all(vocoder: Vocoder, utterances: Sequence[Utterance], out_dir: s
     for utterance in track(utterances, "synth"):
         target = out_dir / f"{utterance.utt_id}.wav"
         try:
-            wav = _synthesize(vocoder, utterance)
-            save_audio(target, wav.numpy(), vocoder.sample_rate)
+            with library_errors(utterance.source):
+                wav = _synthesize(vocoder, utterance)
+                save_audio(target, wav.numpy(), vocoder.sample_rate)
         except EvaganError as error:
             failed[utterance.utt_id] = str(error)
         else:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from evagan_plugin.checkpoint.formats import hifigan
 from evagan_plugin.checkpoint.formats.fields import take
 from evagan_plugin.checkpoint.tensors import fill, folded, read_weights
-from evagan_plugin.config import MelConfig, read_yaml
+from evagan_plugin.config import MelConfig, read_settings
 from evagan_plugin.errors import ConfigError, UsageError, nearest, require
 from evagan_plugin.inference.spec import external_files, split_spec
 from evagan_plugin.inference.vocoder import EVAGANVocoder, Vocoder
@@ -81,7 +81,7 @@ def open_external(
     if kind not in BUILDERS or not path:
         raise UsageError(f"'{spec}' is not KIND:PATH with a known kind: {nearest(kind, BUILDERS)}")
     weights, config = external_files(kind, path, config)
-    settings = read_yaml(config)  # JSON is YAML
+    settings = read_settings(config)
     try:
         mel, model = BUILDERS[kind](settings)
     except ConfigError as error:

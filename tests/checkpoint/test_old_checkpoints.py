@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from evagan_plugin import EVAGANVocoder
-from evagan_plugin.config import dump_config, load_config, read_yaml
+from evagan_plugin.config import dump_config, load_config, read_settings
 from evagan_plugin.config.aliases import REPORTED
 
 OLD = Path(__file__).with_name("old")
@@ -67,7 +67,7 @@ def test_espnet_goes_on_with_it(tmp_path, monkeypatch):
     shutil.copytree(OLD / "espnet", "espnet")
     before = torch.load("espnet/checkpoint.pth", weights_only=False)["model"]
     torch.save(before, "espnet/1epoch.pth")  # which ESPnet averages its best with
-    settings = read_yaml("espnet/config.yaml")
+    settings = read_settings("espnet/config.yaml")
     kept = {name: settings[name] for name in SETTINGS} | {"max_epoch": 2}
     Path("train.yaml").write_text(yaml.safe_dump(kept))
     task.main(cmd=["--config", "train.yaml", "--output_dir", "espnet"])

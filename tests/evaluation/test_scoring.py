@@ -10,6 +10,7 @@ from metric_signals import SAMPLE_RATE, make_voice, with_noise, write_corpus
 
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.evaluation import journal, scoring
+from evagan_plugin.evaluation.metrics.log_mel import LogMel
 from evagan_plugin.evaluation.report.markdown import scores_markdown
 from evagan_plugin.evaluation.report.write import write_scores
 from evagan_plugin.evaluation.scores import GROUND_TRUTH
@@ -209,6 +210,22 @@ def test_systems_are_compared_in_pairs(corpus, tmp_path):
         assert entry.high < 0
         assert entry.p_value <= entry.p_adjusted < 0.05
     assert "### Paired comparison" in scores_markdown(scores)
+
+
+def test_what_a_metrics_library_throws_costs_one_figure(corpus, monkeypatch):
+    reference, noisy = corpus(3)
+    compare, calls = LogMel.compare, []
+
+    def fail_once(self, *pair):
+        calls.append(pair)
+        if len(calls) == 2:
+            raise IndexError("index 5 is out of bounds")
+        return compare(self, *pair)
+
+    monkeypatch.setattr(LogMel, "compare", fail_once)
+    scores = score_systems(reference, {"noisy": noisy}, SPECTRAL)
+    assert [len(score.values) for score in scores.utterances] == [2, 1, 2]
+    assert scores.utterances[1].not_scored == {"log_mel_l1": "its library fails: IndexError: index 5 is out of bounds"}
 
 
 @pytest.mark.parametrize(

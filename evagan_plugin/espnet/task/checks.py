@@ -9,11 +9,18 @@ from pathlib import Path
 
 import torch
 from espnet2.tasks.abs_task import optim_classes, scheduler_classes
+from espnet2.train.distributed_utils import (
+    DistributedOption,
+    get_node_rank,
+    get_num_nodes,
+    resolve_distributed_mode,
+)
+from espnet2.utils.build_dataclass import build_dataclass
 
 from evagan_plugin.checkpoint.formats.training import DISCRIMINATORS
 from evagan_plugin.checkpoint.native import check_same_config
 from evagan_plugin.checkpoint.tensors import read_weights
-from evagan_plugin.config import VocoderConfig, build_config, config_difference, config_to_dict, read_yaml
+from evagan_plugin.config import VocoderConfig, build_config, config_difference, config_to_dict, read_settings
 from evagan_plugin.data.augmentation import refuse_given_mels
 from evagan_plugin.data.kaldi import check_no_segments, read_scp
 from evagan_plugin.data.segments import unusable_recordings
@@ -51,6 +58,7 @@ def check_run(args: argparse.Namespace, config: VocoderConfig) -> None:
     """
     _check_options(args, config)
     _check_optimization(args)
+    _check_distributed(args)
     # The first process speaks for all of an outside launcher such as torchrun.
     if int(os.environ.get("RANK", "0")) == 0:
         _check_output(Path(args.output_dir))
@@ -78,6 +86,29 @@ def _check_options(args: argparse.Namespace, config: VocoderConfig) -> None:
         raise UsageError(f"--ngpu {args.ngpu}, but PyTorch finds {available} GPU(s): choose --ngpu {available}")
     if args.ngpu > 1 and not args.multiprocessing_distributed:
         raise UsageError(f"--ngpu {args.ngpu} needs --multiprocessing_distributed true (one process a GPU)")
+
+
+def _check_distributed(args: argparse.Namespace) -> None:
+    """Let ESPnet work out number and ranks of the processes, as it will do: what it refuses is said in one line."""
+    args = argparse.Namespace(**vars(args))
+    environment = dict(os.environ)
+    try:
+        resolve_distributed_mode(args)
+        if not torch.distributed.is_backend_available(args.dist_backend):
+            raise ValueError(f"--dist_backend {args.dist_backend} is not in this PyTorch: gloo, or nccl for GPUs")
+        if not (args.distributed and args.multiprocessing_distributed):
+            build_dataclass(DistributedOption, args).init_options()
+        elif (nodes := get_num_nodes(args.dist_world_size, args.dist_launcher)) > 1:
+            rank = get_node_rank(args.dist_rank, args.dist_launcher)
+            if not 0 <= rank < nodes:
+                raise ValueError(f"RANK >= WORLD_SIZE: {rank} >= {nodes}")
+        if args.distributed and (args.dist_rank or 0) < 0:
+            raise ValueError(f"--dist_rank {args.dist_rank}: ranks count from 0")
+    except (ImportError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise UsageError(f"distributed training: {' '.join(str(error).split())}") from error
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
 
 
 def _check_optimization(args: argparse.Namespace) -> None:
@@ -168,7 +199,7 @@ def _check_whole(checkpoint: Path) -> None:
 def _check_same(args: argparse.Namespace, config: VocoderConfig, checkpoint: Path) -> VocoderConfig | None:
     """Compare a checkpoint's config, if it lies beside it, with ours and return it."""
     path = checkpoint.parent / "config.yaml"
-    settings = read_yaml(path) if path.is_file() else {}
+    settings = read_settings(path) if path.is_file() else {}
     if "vocoder_conf" not in settings:
         return None
     if settings.get("vocoder") != args.vocoder:

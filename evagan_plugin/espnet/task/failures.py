@@ -25,6 +25,10 @@ def host_errors(output_dir: str | None) -> Iterator[None]:
             "out of GPU memory: reduce batch_size, or set vocoder_conf.generator.checkpointing true or "
             "vocoder_conf.training.discriminator_frames"
         ) from error
+    except torch.distributed.DistError as error:
+        raise EvaganError(
+            f"the processes of the training do not find each other (address, port, network?): {_last_line(error)}"
+        ) from error
     except UnsafeLoadRefusedError as error:
         raise EvaganError(
             f"a checkpoint is damaged or holds more than weights: {str(error).splitlines()[0]}"

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 
 from evagan_plugin.audio.features import check_frames, read_features
+from evagan_plugin.audio.io import read_header
 from evagan_plugin.audio.mel import MelConfig
 from evagan_plugin.checkpoint.files import load_config_of
-from evagan_plugin.config import read_yaml
+from evagan_plugin.config import read_settings
 from evagan_plugin.data.kaldi import read_scp, write_table
-from evagan_plugin.errors import ConfigError, EvaganError, UsageError
+from evagan_plugin.errors import ConfigError, UsageError
 from evagan_plugin.espnet.tts.vocoder import convert_mels, mel_of
 from evagan_plugin.utils.files import atomic_path
 from evagan_plugin.utils.progress import track
@@ -78,7 +78,7 @@ def check_features(acoustic_config: str | Path, vocoder: str | Path) -> None:
 
 
 def _acoustic_mel(config: str | Path) -> MelConfig:
-    settings = read_yaml(config)
+    settings = read_settings(config)
     kind = settings.get("feats_extract", "fbank")  # ESPnet's default
     if kind != "fbank":
         raise ConfigError(f"{config}: feats_extract is {kind}, not fbank: no log-mels")
@@ -90,10 +90,7 @@ def _acoustic_mel(config: str | Path) -> MelConfig:
 
 
 def _samples(path: str, sample_rate: int) -> int:
-    try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise EvaganError(f"{path}: not readable as audio: {error}") from error
-    if info.samplerate != sample_rate:
-        raise UsageError(f"{path} has {info.samplerate} Hz, the vocoder {sample_rate} Hz")
-    return info.frames
+    header = read_header(path)
+    if header.sample_rate != sample_rate:
+        raise UsageError(f"{path} has {header.sample_rate} Hz, the vocoder {sample_rate} Hz")
+    return header.frames

@@ -20,7 +20,7 @@ from espnet2.gan_tts.vits.vits import VITS
 from espnet2.torch_utils.safe_torch_load import safe_torch_load
 from torch import Tensor, nn
 
-from evagan_plugin.config import VocoderConfig, config_to_dict, read_yaml
+from evagan_plugin.config import VocoderConfig, config_to_dict, read_settings
 from evagan_plugin.errors import ConfigError
 from evagan_plugin.espnet.task.failures import host_errors
 from evagan_plugin.espnet.tts.joint import (
@@ -119,7 +119,7 @@ def _load(
     device: str = "cpu",
 ) -> tuple[nn.Module, argparse.Namespace]:
     path = config_file or (Path(model_file).parent / "config.yaml" if model_file else None)
-    if path is None or not Path(path).is_file() or not _is_ours(read_yaml(path)):
+    if path is None or not Path(path).is_file() or not _is_ours(read_settings(path)):
         model, args = wrapped(config_file, model_file, device)
         model.token_list = args.token_list  # for the vocoder's hook, which sees the model only
         return model, args

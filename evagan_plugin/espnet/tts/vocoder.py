@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from evagan_plugin.audio.mel import MelConfig, MelConversion, MelMismatchError, fixed_fields
 from evagan_plugin.checkpoint.files import CONFIG, locate
-from evagan_plugin.config import list_presets, load_preset, read_yaml
+from evagan_plugin.config import list_presets, load_preset, read_settings
 from evagan_plugin.errors import ConfigError, UsageError
 from evagan_plugin.espnet.tts.texts import refuse_unknown_texts
 from evagan_plugin.inference.vocoder import EVAGANVocoder
@@ -172,7 +172,7 @@ def _check_is_vocoder(vocoder_file: Path, config_file: Path | str | None) -> Non
     beside = vocoder_file / CONFIG if vocoder_file.is_dir() else vocoder_file.with_name(CONFIG)
     path = Path(config_file or beside)
     # A config that is missing is spoken of by the loader, which knows other names for it.
-    if path.is_file() and not read_yaml(path).keys() & {"vocoder", "vocoder_conf", "generator", "preset"}:
+    if path.is_file() and not read_settings(path).keys() & {"vocoder", "vocoder_conf", "generator", "preset"}:
         raise ConfigError(f"{path} has no 'vocoder:': give the config of the vocoder's training, or its packed config")
 
 

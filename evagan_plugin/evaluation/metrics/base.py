@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from evagan_plugin.errors import require
+from evagan_plugin.utils.numba_cache import make_numba_cache
 
 Sums = tuple[float, ...]
 
@@ -27,6 +28,7 @@ def require_quietly(module: str) -> ModuleType:
 
     Several of them still use names that scipy and setuptools have announced to remove.
     """
+    make_numba_cache()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return require(module, "score")

@@ -5,13 +5,19 @@ import torch
 import torchaudio
 
 from evagan_plugin.evaluation.metrics.base import Metric, NotScored, Sums, require_quietly
+from evagan_plugin.evaluation.metrics.child import Child, ChildDied
 
 SAMPLE_RATE = 16000
 SHORTEST_SECONDS = 0.25
+MOST_UTTERANCES = 50
+"""Stretches of speech between pauses for which P.862's reference code has room; it does not check."""
 
 
 class PESQ:
-    """``pesq`` at 16 kHz, mode ``wb``, on 16-bit samples; utterances that it cannot score are not scored."""
+    """``pesq`` at 16 kHz, mode ``wb``, on 16-bit samples; utterances that it cannot score are not scored.
+
+    It runs in a process of its own: audio of more than :data:`MOST_UTTERANCES` utterances ends the process.
+    """
 
     metrics = (
         Metric(
@@ -28,6 +34,7 @@ class PESQ:
 
     def prepare(self) -> None:
         self._pesq = require_quietly("pesq")
+        self._measure = Child("pesq", "pesq")
 
     def analyse(self, wav: np.ndarray, sample_rate: int) -> np.ndarray:
         if wav.size < SHORTEST_SECONDS * sample_rate:
@@ -40,7 +47,9 @@ class PESQ:
 
     def compare(self, reference: np.ndarray, hypothesis: np.ndarray) -> dict[str, Sums]:
         try:
-            score = self._pesq.pesq(SAMPLE_RATE, reference, hypothesis, "wb")
+            score = self._measure(SAMPLE_RATE, reference, hypothesis, "wb")
+        except ChildDied as death:
+            raise NotScored(f"more than {MOST_UTTERANCES} utterances for P.862, or a fault of pesq ({death})") from None
         except self._pesq.NoUtterancesError:
             raise NotScored("PESQ finds no speech in it") from None
         except (self._pesq.PesqError, ValueError) as error:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from evagan_plugin.audio.io import load_mono, save_audio
+from evagan_plugin.audio.io import load_mono, read_header, save_audio
 from evagan_plugin.errors import EvaganError, UsageError, require
 
 FRAME_SECONDS = 0.02
@@ -41,10 +40,7 @@ class Levelled:
 
 def rate_of(path: Path) -> int:
     """Return the sample rate (Hz) that the file's header states."""
-    try:
-        return soundfile.info(path).samplerate
-    except soundfile.LibsndfileError as error:
-        raise EvaganError(f"{path}: not readable as audio: {error.error_string or 'missing or damaged'}") from error
+    return read_header(path).sample_rate
 
 
 def choose_passage(wav: np.ndarray, sample_rate: int, max_seconds: float) -> tuple[int, int]:

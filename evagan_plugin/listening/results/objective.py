@@ -12,7 +12,7 @@ from evagan_plugin.errors import UsageError, nearest
 from evagan_plugin.listening.design.design import ListeningTest
 from evagan_plugin.listening.results.analysis import rank_correlation, standardise
 from evagan_plugin.listening.votes.records import Mark
-from evagan_plugin.utils.files import write_text
+from evagan_plugin.utils.files import read_json, write_text
 
 FEWEST_CELLS = 4
 """Fewer pairs of metric and score than this are not compared."""
@@ -81,9 +81,9 @@ def read_metrics(test_dir: str | Path, system: str) -> ObjectiveMetrics | None:
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         return ObjectiveMetrics({key: _numbers(row) for key, row in content["values"].items()}, content["better"])
-    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
         raise UsageError(f"{path}: not metrics of a system: {error}") from error
 
 

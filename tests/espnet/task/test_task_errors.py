@@ -120,7 +120,7 @@ def spoil(folder: Path, name: str) -> None:
     ("how", "message", "status"),
     [
         ("missing", "1 of 6 recordings cannot be used: an152-mwhw-b (no file ", 2),
-        ("no audio", "is not readable as audio", 2),
+        ("no audio", "not readable as audio", 2),
         ("no samples", "an152-mwhw-b (no samples)", 2),
         ("stereo", "an152-mwhw-b (2 channels); make a clean directory with `evagan format", 2),
         ("rate", "an152-mwhw-b (22050 Hz, the model has 16000 Hz)", 2),
@@ -237,3 +237,27 @@ def test_a_full_disk_leaves_the_former_checkpoint(tmp_path: Path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert torch.equal(torch.load(path, weights_only=True)["weight"], torch.ones(2))
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("config", "environment", "words"),
+    [
+        ({"dist_launcher": "slurm"}, {}, "This process seems not to be launched by 'srun'"),
+        ({"dist_launcher": "horovod"}, {}, "launcher='horovod' is not supported"),
+        ({"dist_world_size": 2}, {}, "--dist_rank or RANK must be set"),
+        (
+            {"dist_world_size": 2, "dist_rank": 2},
+            {"MASTER_ADDR": "localhost", "MASTER_PORT": "1"},
+            "RANK >= WORLD_SIZE",
+        ),
+        ({"dist_world_size": 2, "dist_rank": 0}, {}, "MASTER_ADDR must be set"),
+        ({}, {"WORLD_SIZE": "two"}, "invalid literal for int"),
+        ({"dist_backend": "pigeon"}, {}, "--dist_backend pigeon"),
+    ],
+)
+@pytest.mark.parametrize("several", [True, False])
+def test_a_wrong_rank_or_launcher_is_one_line(fails, config, environment, words, several, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    message = fails({**config, "multiprocessing_distributed": several})
+    assert "distributed training: " in message and words in message

@@ -21,7 +21,7 @@ import torch
 from ablation_curves import PANELS, Curve, draw_curves, read_curve
 
 from evagan_plugin.checkpoint.files import load_config_of
-from evagan_plugin.config import read_yaml
+from evagan_plugin.config import read_settings
 from evagan_plugin.errors import EvaganError, one_line_errors
 from evagan_plugin.evaluation.cost import inspect_generator
 from evagan_plugin.evaluation.metrics.base import MetricInfo
@@ -73,7 +73,7 @@ def read_run(folder: Path, scores: Scores) -> Run:
     checkpoint = torch.load(folder / "checkpoint.pth", map_location="cpu", weights_only=True, mmap=True)
     epochs = checkpoint["reporter"]["stats"]
     trained = [epochs[epoch]["train"] for epoch in sorted(epochs)]
-    config = read_yaml(folder / "config.yaml")
+    config = read_settings(folder / "config.yaml")
     memory = "gpu_max_cached_mem_GB" if "gpu_max_cached_mem_GB" in trained[-1] else PEAK_RSS
     system = folder.name.removeprefix("voc_")
     by_category = {category: figures_of(scores, system, category) for category in scores.categories}

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from evagan_plugin.config import VocoderConfig, build_config, read_yaml
+from evagan_plugin.config import VocoderConfig, build_config, read_settings
 from evagan_plugin.errors import ConfigError, one_line_errors
 
 
@@ -15,7 +15,7 @@ def main(path: str) -> None:
 
 def training_config(path: str) -> VocoderConfig:
     """Return what ``vocoder_conf`` of a training config describes."""
-    settings = read_yaml(path)
+    settings = read_settings(path)
     try:
         return build_config(settings.get("vocoder_conf") or {})
     except ConfigError as error:

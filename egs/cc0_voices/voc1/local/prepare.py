@@ -13,8 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
+from evagan_plugin.audio.io import read_header
 from evagan_plugin.data.corpus import find_files
 from evagan_plugin.data.kaldi import DataDir
 from evagan_plugin.errors import EvaganError, UsageError, one_line_errors, some
@@ -113,10 +112,10 @@ def measure(data: DataDir) -> float:
     seconds = 0.0
     for path in data.wav.values():
         try:
-            info = soundfile.info(path)
-        except soundfile.LibsndfileError as error:
-            raise EvaganError(f"{path}: not readable as audio: {error.error_string}; fetch it again") from None
-        seconds += info.frames / info.samplerate
+            header = read_header(path)
+        except EvaganError as error:
+            raise EvaganError(f"{error}; fetch it again") from None
+        seconds += header.frames / header.sample_rate
     return seconds / 3600
 
 
