@@ -13,9 +13,11 @@ from tiny_models import FEATURES, TINY, vocoder_of
 
 from evagan_plugin import EVAGANVocoder
 from evagan_plugin.audio.mel import MelSpectrogram
+from evagan_plugin.checkpoint import files
 from evagan_plugin.checkpoint.native import save_checkpoint
 from evagan_plugin.config import build_config, config_to_dict
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
+from evagan_plugin.espnet.export import espnet_init_param
 from evagan_plugin.espnet.tts.generated_mels import align, check_features, convert_features
 from evagan_plugin.espnet.tts.vocoder import load_vocoder, mel_of
 from evagan_plugin.model.generator import EVAGANGenerator
@@ -187,3 +189,17 @@ def test_alignment_cuts_and_repeats_the_last_frame():
     mel = np.arange(6, dtype=np.float32).reshape(3, 2)
     assert np.array_equal(align(mel, 2), mel[:2])
     assert np.array_equal(align(mel, 5), mel[[0, 1, 2, 2, 2]])
+
+
+def test_a_model_that_comes_with_the_package_is_taken_by_name(tmp_path, monkeypatch):
+    vocoder_of(tmp_path / "shelf" / "small")
+    monkeypatch.setattr(files, "PRETRAINED", tmp_path / "shelf")
+    assert load_vocoder("small", feats_extract=LogMelFbank(**FEATURES)).fs == 16000
+    with pytest.raises(UsageError, match="no pretrained model of that name: did you mean 'small'"):
+        load_vocoder("smal")
+    started = espnet_init_param("small:gan.generator:gan.generator", tmp_path / "init")
+    assert started == f"{tmp_path}/init/model.pth:gan.generator:gan.generator"
+    assert all(name.startswith("gan.generator.") for name in torch.load(tmp_path / "init" / "model.pth"))
+    assert espnet_init_param("nowhere.pth:a:b", tmp_path) == "nowhere.pth:a:b"
+    with pytest.raises(UsageError, match=r"^--init_param: there is no checkpoint smal, .* did you mean 'small'"):
+        espnet_init_param("smal", tmp_path / "init")
