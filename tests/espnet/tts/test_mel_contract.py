@@ -51,10 +51,14 @@ def test_a_mismatch_lists_every_field_with_both_values_and_what_to_do(tmp_path):
     for part in ("f_min is 80", "and 0.0 here", "f_max is 7600", "and 8000.0 here", "center is True there"):
         assert part in message
     assert "preset: eva_gan_mini_16k" in message
-    rate = LogMelFbank(**{**FEATURES, "fs": 22050, "fmin": 0, "fmax": 8000})
-    with pytest.raises(ConfigError, match="sample_rate is 22050 there and 16000 here") as caught:
-        load_vocoder(directory, feats_extract=rate)
-    assert "vocoder_conf.mel: {sample_rate: 22050, center: true}" in str(caught.value)
+    for fs, remedy in (
+        (22050, "preset: eva_gan_tiny_22k"),
+        (24000, "vocoder_conf.mel: {sample_rate: 24000, center: true}"),
+    ):
+        rate = LogMelFbank(**{**FEATURES, "fs": fs, "fmin": 0, "fmax": 8000})
+        with pytest.raises(ConfigError, match=f"sample_rate is {fs} there and 16000 here") as caught:
+            load_vocoder(directory, feats_extract=rate)
+        assert remedy in str(caught.value)
     hop = LogMelFbank(**{**FEATURES, "hop_length": 200, "n_mels": 64})
     with pytest.raises(
         ConfigError, match=r"hop_length is 200 there and 256 here; n_mels is 64 .* and 80 here"
