@@ -13,7 +13,7 @@ start=()
 [ "${train_config}" != conf/train_eva_gan_tiny.yaml ] || start=(--init_model eva_gan_tiny_16k)
 ./voc.sh \
     --train_config "${train_config}" "${start[@]}" \
-    --train_threads 2 --nj 2 \
+    --train_threads 1 --nj 2 \
     --score_metrics m_stft,pesq_wb,periodicity_rmse,vuv_f1,log_mel_l1 \
     --listen_opts "--training-items 0" \
     --local_data_opts "--full_corpus ${full_corpus}" \

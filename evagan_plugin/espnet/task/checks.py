@@ -28,6 +28,8 @@ from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, 
 from evagan_plugin.espnet.task.listening import check_listening
 from evagan_plugin.utils.files import atomic_path
 
+logger = logging.getLogger(__name__)
+
 DATA_NAMES = ("wav", "feats")
 PROBE_BYTES = 2**20
 """What must fit into the output directory at the start."""
@@ -188,7 +190,7 @@ def _check_init_params(args: argparse.Namespace, config: VocoderConfig) -> None:
             _check_same(args, config, path)
         loaded |= {name for name in read_weights(path) if name.startswith(wanted)}
     if args.init_param and not any(name.startswith(DISCRIMINATORS) for name in loaded):
-        logging.warning("%s has no discriminators: they start anew", " and ".join(args.init_param))
+        logger.warning("%s has no discriminators: they start anew", " and ".join(args.init_param))
 
 
 def _check_whole(checkpoint: Path) -> None:

@@ -13,9 +13,11 @@ from tiny_models import FEATURES, TINY, vocoder_of
 
 from evagan_plugin import EVAGANVocoder
 from evagan_plugin.audio.mel import MelSpectrogram
+from evagan_plugin.checkpoint import files
 from evagan_plugin.checkpoint.native import save_checkpoint
 from evagan_plugin.config import build_config, config_to_dict
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
+from evagan_plugin.espnet.export import espnet_init_param
 from evagan_plugin.espnet.tts.generated_mels import align, check_features, convert_features
 from evagan_plugin.espnet.tts.vocoder import load_vocoder, mel_of
 from evagan_plugin.model.generator import EVAGANGenerator
@@ -49,10 +51,14 @@ def test_a_mismatch_lists_every_field_with_both_values_and_what_to_do(tmp_path):
     for part in ("f_min is 80", "and 0.0 here", "f_max is 7600", "and 8000.0 here", "center is True there"):
         assert part in message
     assert "preset: eva_gan_mini_16k" in message
-    rate = LogMelFbank(**{**FEATURES, "fs": 22050, "fmin": 0, "fmax": 8000})
-    with pytest.raises(ConfigError, match="sample_rate is 22050 there and 16000 here") as caught:
-        load_vocoder(directory, feats_extract=rate)
-    assert "vocoder_conf.mel: {sample_rate: 22050, center: true}" in str(caught.value)
+    for fs, remedy in (
+        (22050, "preset: eva_gan_tiny_22k"),
+        (24000, "vocoder_conf.mel: {sample_rate: 24000, center: true}"),
+    ):
+        rate = LogMelFbank(**{**FEATURES, "fs": fs, "fmin": 0, "fmax": 8000})
+        with pytest.raises(ConfigError, match=f"sample_rate is {fs} there and 16000 here") as caught:
+            load_vocoder(directory, feats_extract=rate)
+        assert remedy in str(caught.value)
     hop = LogMelFbank(**{**FEATURES, "hop_length": 200, "n_mels": 64})
     with pytest.raises(
         ConfigError, match=r"hop_length is 200 there and 256 here; n_mels is 64 .* and 80 here"
@@ -187,3 +193,17 @@ def test_alignment_cuts_and_repeats_the_last_frame():
     mel = np.arange(6, dtype=np.float32).reshape(3, 2)
     assert np.array_equal(align(mel, 2), mel[:2])
     assert np.array_equal(align(mel, 5), mel[[0, 1, 2, 2, 2]])
+
+
+def test_a_model_that_comes_with_the_package_is_taken_by_name(tmp_path, monkeypatch):
+    vocoder_of(tmp_path / "shelf" / "small")
+    monkeypatch.setattr(files, "PRETRAINED", tmp_path / "shelf")
+    assert load_vocoder("small", feats_extract=LogMelFbank(**FEATURES)).fs == 16000
+    with pytest.raises(UsageError, match="no pretrained model of that name: did you mean 'small'"):
+        load_vocoder("smal")
+    started = espnet_init_param("small:gan.generator:gan.generator", tmp_path / "init")
+    assert started == f"{tmp_path}/init/model.pth:gan.generator:gan.generator"
+    assert all(name.startswith("gan.generator.") for name in torch.load(tmp_path / "init" / "model.pth"))
+    assert espnet_init_param("nowhere.pth:a:b", tmp_path) == "nowhere.pth:a:b"
+    with pytest.raises(UsageError, match=r"^--init_param: there is no checkpoint smal, .* did you mean 'small'"):
+        espnet_init_param("smal", tmp_path / "init")
