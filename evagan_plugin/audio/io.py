@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from evagan_plugin.audio.sizes import UNKNOWN_SIZE, unread_audio
 from evagan_plugin.errors import EvaganError, UsageError, library_errors
 from evagan_plugin.utils.files import atomic_path
 
@@ -33,8 +34,6 @@ RESAMPLE_OPTIONS = {
 """Kaiser-windowed sinc with 64 zero crossings, cut off at 0.948 of the lower Nyquist frequency: the filter
 that torchaudio's documentation gives as the equivalent of librosa's ``kaiser_best``."""
 
-UNKNOWN_SIZE = 0x7FFFF000
-"""A WAV that was written to a pipe states a data size from here up: its true size is not known to the writer."""
 DATA_SIZE = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 """What libsndfile notes about a WAV, AIFF or AU file that is shorter than its header says."""
 OGG_CUT = re.compile(r"Ogg ?: (?:Last page lacks an end-of-stream bit|Junk after the last page)")
@@ -77,9 +76,14 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     try:
         if path.stat().st_size == 0:
             raise EvaganError(f"{path}: empty file (0 bytes)")
-        path.open("rb").close()
+        unread = unread_audio(path)
     except (OSError, ValueError) as error:
         raise EvaganError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if unread:
+        raise EvaganError(
+            f"{path}: its header states {unread[0]} bytes of audio, the file holds {unread[1]} (a stream, or a header "
+            "that was not brought up to date): sox --ignore-length FILE NEW_FILE"
+        )
     with library_errors(f"{path}: not readable as audio"):
         try:
             # By name, not as a stream: soundfile's callbacks for streams can crash the interpreter.

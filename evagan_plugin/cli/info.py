@@ -19,7 +19,7 @@ def info(
     from evagan_plugin.evaluation.cost import inspect_generator
 
     configs = {
-        entry: load_config(entry) if entry.endswith((".yaml", ".yml")) else load_preset(entry)
+        entry: load_config(entry) if entry.endswith((".yaml", ".yml", ".json")) else load_preset(entry)
         for entry in ([name] if name else list_presets())
     }
     typer.echo(

@@ -18,7 +18,7 @@ from evagan_plugin.audio.io import downmix, effective_bandwidth, load_audio, rea
 from evagan_plugin.data.kaldi import DataDir, Segment
 from evagan_plugin.data.utterances import AUDIO_TABLE, find_utterances
 from evagan_plugin.errors import EvaganError, LibraryError, UsageError, library_errors
-from evagan_plugin.utils.files import write_text
+from evagan_plugin.utils.files import read_text, write_text
 from evagan_plugin.utils.progress import track
 
 REPORT = "format_report.tsv"
@@ -264,11 +264,13 @@ def _read_report(path: Path) -> dict[str, Row]:
     """Return the rows of a former run, none if there was none or its columns are of another version."""
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream, delimiter="\t")
-        if reader.fieldnames != [column.name for column in fields(Row)]:
-            return {}
-        return {line["utterance"]: Row(**line) for line in reader}
+    reader = csv.DictReader(io.StringIO(read_text(path)), delimiter="\t")
+    columns = [column.name for column in fields(Row)]
+    if reader.fieldnames != columns:
+        return {}
+    # A line that somebody has cut or added to is passed over: its utterance is formatted anew.
+    whole = (line for line in reader if line.keys() == set(columns) and None not in line.values())
+    return {line["utterance"]: Row(**line) for line in whole}
 
 
 def _write_report(path: Path, rows: list[Row]) -> None:

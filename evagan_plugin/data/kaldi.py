@@ -8,16 +8,17 @@ from pathlib import Path
 
 from evagan_plugin.audio.features import ARCHIVED
 from evagan_plugin.errors import UsageError, some
-from evagan_plugin.utils.files import write_text
+from evagan_plugin.utils.files import read_text, write_text
 
 BAD_KEY = re.compile(r"[\s/]|^\.|^$")
 """What no key of a table may have: white space, which ends it, and what cannot stand in the name of its file."""
 
 
-def read_table(path: str | Path) -> dict[str, str]:
+def read_table(path: str | Path, values_needed: bool = True) -> dict[str, str]:
     """Read ``key value`` lines; the value is everything after the first white space, spaces included.
 
-    Blank lines are skipped. The keys become names of files, so a key may hold no ``/`` and not begin with a dot.
+    Blank lines are skipped, and lines without a value where none is needed. The keys become names of files, so a key
+    may hold no ``/`` and not begin with a dot.
 
     Raises:
         UsageError: If the file is missing or no UTF-8 text, a key stands twice or has no value; with the line number.
@@ -25,18 +26,19 @@ def read_table(path: str | Path) -> dict[str, str]:
     path = Path(path)
     table: dict[str, str] = {}
     line_of: dict[str, int] = {}
-    for number, line in enumerate(_read_lines(path), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
             continue
         key, *rest = line.split(maxsplit=1)
-        if not rest:
+        if not rest and values_needed:
             raise UsageError(f"{path}:{number}: '{key}' has nothing after it; a line is '<id> <value>'")
-        if key in table:
+        if key in line_of:
             raise UsageError(f"{path}:{number}: duplicate id '{key}', first on line {line_of[key]}; ids must be unique")
         if BAD_KEY.search(key):
             raise UsageError(f"{path}:{number}: id '{key}' cannot name a file: no '/' in it, no '.' at its start")
-        table[key] = rest[0].strip()
         line_of[key] = number
+        if rest:
+            table[key] = rest[0].strip()
     return table
 
 
@@ -118,15 +120,6 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 text (byte {error.start})") from error
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True)
@@ -244,7 +237,8 @@ _OPTIONAL_TABLES = {
 def _read_optional(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
-    return read_scp(path) if path.suffix == ".scp" else read_table(path)
+    # An empty transcript is none: formatting, synthesis and scores need none.
+    return read_scp(path) if path.suffix == ".scp" else read_table(path, values_needed=path.name != "text")
 
 
 def _read_segments(path: Path) -> dict[str, Segment]:

@@ -8,6 +8,7 @@ from evagan_plugin.audio.io import read_header
 from evagan_plugin.data.kaldi import safe_key
 from evagan_plugin.data.utterances import find_utterances
 from evagan_plugin.errors import EvaganError, UsageError, some
+from evagan_plugin.utils.files import read_text
 
 REFERENCE = "reference"
 """What the reference is called where it stands among the systems."""
@@ -179,10 +180,7 @@ def read_categories(manifest: str | Path) -> dict[str, str]:
         UsageError: If the file or a column is missing.
     """
     manifest = Path(manifest)
-    try:
-        head, *lines = manifest.read_text(encoding="utf-8").splitlines() or [""]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{manifest}: cannot be read: {error}") from None
+    head, *lines = read_text(manifest).split("\n")
     columns = head.split("\t")
     lacking = {"utt_id", "category"} - set(columns)
     if lacking:

@@ -65,6 +65,9 @@ def read_text(path: str | Path) -> str:
     if content.startswith(UTF_16):
         raise UsageError(f"{path}: not UTF-8 text, but UTF-16 from line 1: iconv -f utf-16 -t utf-8 FILE > NEW_FILE")
     content = content.removeprefix(codecs.BOM_UTF8)
+    if b"\0" in content:
+        line = _line(content, content.index(b"\0"))
+        raise UsageError(f"{path}: not UTF-8 text: a zero byte on line {line}, as in UTF-16 or a file that is no text")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -72,9 +75,6 @@ def read_text(path: str | Path) -> str:
             f"{path}: not UTF-8 text (byte {error.start}), but perhaps Windows-1252, on line "
             f"{_line(content, error.start)}: iconv -f cp1252 -t utf-8 FILE > NEW_FILE"
         ) from None
-    if b"\0" in content:
-        line = _line(content, content.index(b"\0"))
-        raise UsageError(f"{path}: not UTF-8 text: a zero byte on line {line}, as in UTF-16 or a file that is no text")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -1,6 +1,7 @@
 """What is checked before ESPnet starts."""
 
 import argparse
+import codecs
 import logging
 import os
 import zipfile
@@ -227,6 +228,8 @@ def _check_data(split: str, sources: list, sample_rate: int) -> None:
         if name in paths:
             raise UsageError(f"{option}: '{name}' is given twice, {paths[name]} and {path}")
         paths[name], kinds[name] = path, kind
+    for path in paths.values():
+        _check_no_mark(path)
     if "wav" not in paths:
         raise UsageError(f"{option}: no audio; give DIR/wav.scp,wav,sound")
     check_no_segments(paths["wav"])
@@ -239,6 +242,20 @@ def _check_data(split: str, sources: list, sample_rate: int) -> None:
             raise UsageError(
                 f"{paths['feats']}: {len(lacking)} utterance(s) of wav.scp have no features: {some(lacking)}"
             )
+
+
+def _check_no_mark(path: str) -> None:
+    """Refuse a table with a byte order mark, which ESPnet's reader takes for a part of the first id."""
+    try:
+        with open(path, "rb") as stream:
+            marked = stream.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+    except OSError:
+        return  # the reader will say what is wrong
+    if marked:
+        raise UsageError(
+            f"{path}: UTF-8 with a byte order mark on line 1, which ESPnet takes for a part of the first id: "
+            f"sed -i '1s/^\\xef\\xbb\\xbf//' {path}"
+        )
 
 
 def _check_recordings(scp: str, recordings: Mapping[str, str], sample_rate: int) -> None:

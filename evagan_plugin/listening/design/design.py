@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from evagan_plugin.errors import UsageError
 from evagan_plugin.listening.design.protocols import ListeningProtocol, get_protocol
-from evagan_plugin.utils.files import write_text
+from evagan_plugin.utils.files import read_text, write_text
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 AudioId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -140,18 +140,15 @@ def load_design(test_dir: str | Path) -> ListeningTest:
         UsageError: If the folder holds no test, or its ``test.yaml`` is damaged; one line that names the field.
     """
     path = Path(test_dir) / TEST_FILE
+    if not path.exists():
+        raise UsageError(f"{test_dir}: no listening test ({TEST_FILE}) in it: make one with 'evagan listen create'")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return TypeAdapter(ListeningTest).validate_python(content)
-    except FileNotFoundError:
-        raise UsageError(
-            f"{test_dir}: no listening test ({TEST_FILE}) in it: make one with 'evagan listen create'"
-        ) from None
+        return TypeAdapter(ListeningTest).validate_python(yaml.safe_load(read_text(path)))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise UsageError(f"{path}: {where}: {first['msg']}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (RecursionError, ValueError, yaml.YAMLError) as error:
         raise UsageError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
 
 

@@ -11,7 +11,7 @@ from evagan_plugin.errors import UsageError
 from evagan_plugin.listening.design import samples
 from evagan_plugin.listening.design.design import ANCHOR, Check, ListeningItem, audio_path, new_id
 from evagan_plugin.listening.design.options import ListeningOptions
-from evagan_plugin.utils.files import atomic_path
+from evagan_plugin.utils.files import atomic_path, read_text
 
 CHECK_SAMPLES = 6
 CHECK_BEEPS = (3, 1, 4, 2, 3, 2)
@@ -106,7 +106,7 @@ def make_checks(
 def write_levels(folder: Path, rows: Iterable[Level]) -> None:
     """Write the report of levels, or extend it."""
     path = folder / LEVELS_FILE
-    kept = path.read_text(encoding="utf-8") if path.exists() else "item\tsample\tlufs_before\tgain_db\n"
+    kept = read_text(path) if path.exists() else "item\tsample\tlufs_before\tgain_db\n"
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         stream.write(kept)
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n")

@@ -9,6 +9,7 @@ from evagan_plugin.data.systems import REFERENCE
 from evagan_plugin.errors import UsageError, nearest
 from evagan_plugin.listening.design.design import ANCHOR, CHECK, LANGUAGES
 from evagan_plugin.listening.design.protocols import get_protocol
+from evagan_plugin.utils.files import read_text
 
 SYSTEM_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,59}")
 
@@ -66,10 +67,7 @@ def check_system_name(name: str) -> None:
 
 def read_consent(path: str | Path) -> str:
     """Return the text of a consent file; a missing, empty or unreadable one is a :class:`UsageError`."""
-    try:
-        text = Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as text: {error}") from error
+    text = read_text(path).strip()
     if not text:
         raise UsageError(f"{path}: empty; a consent text is needed")
     return text

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evagan_plugin.errors import UsageError
-from evagan_plugin.utils.files import atomic_path
+from evagan_plugin.utils.files import atomic_path, read_text
 
 TOKENS_FILE = "tokens.tsv"
 ROLES = ("admin", "join")
@@ -29,9 +29,9 @@ def read_tokens(test_dir: str | Path) -> dict[str, str]:
     """
     path = Path(test_dir) / TOKENS_FILE
     try:
-        tokens = dict(line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
+        tokens = dict(line.split("\t") for line in read_text(path).splitlines())
         return {role: tokens[role] for role in ROLES}
-    except (OSError, ValueError, KeyError) as error:
+    except (UsageError, ValueError, KeyError) as error:
         raise UsageError(f"{path}: cannot be read; its lines are 'admin<tab>token' and 'join<tab>token'") from error
 
 

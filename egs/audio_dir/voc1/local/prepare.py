@@ -8,6 +8,7 @@ test or development set takes that would be empty. Without a manifest the speake
 """
 
 import csv
+import io
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from evagan_plugin.data.corpus import safe_name, stable_hash
 from evagan_plugin.data.kaldi import DataDir
 from evagan_plugin.data.utterances import files_below
 from evagan_plugin.errors import UsageError, one_line_errors
+from evagan_plugin.utils.files import read_text
 
 MANIFEST = "manifest.tsv"
 SETS = ("train", "dev", "test")
@@ -54,8 +56,7 @@ def find_files(folder: Path) -> list[AudioFile]:
 
 def read_manifest(manifest: Path) -> list[AudioFile]:
     """Return the files that a manifest lists."""
-    with manifest.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+    rows = list(csv.DictReader(io.StringIO(read_text(manifest)), delimiter="\t", quoting=csv.QUOTE_NONE))
     if not rows or not rows[0].get("path"):
         raise UsageError(f"{manifest}: no rows with a column 'path' (tab-separated)")
     return [

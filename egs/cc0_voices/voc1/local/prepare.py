@@ -17,6 +17,7 @@ from evagan_plugin.audio.io import read_header
 from evagan_plugin.data.corpus import find_files
 from evagan_plugin.data.kaldi import DataDir
 from evagan_plugin.errors import EvaganError, UsageError, one_line_errors, some
+from evagan_plugin.utils.files import read_text
 
 SETS = ("train", "dev", "test")
 HELD_OUT = 20
@@ -91,10 +92,7 @@ def read_transcripts(folder: Path) -> dict[str, str]:
     sources = [metadata] if metadata.is_file() else sorted(folder.glob("*.txt"))
     transcripts = {}
     for source in sources:
-        try:
-            text = source.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise UsageError(f"{source}: not UTF-8 text (byte {error.start})") from None
+        text = read_text(source)
         rows = [line.partition("|")[::2] for line in text.splitlines()] if source == metadata else [(source.stem, text)]
         for number, (stem, line) in enumerate(rows, 1):
             if not line.strip():

@@ -10,6 +10,7 @@ from pathlib import Path
 from evagan_plugin.data.corpus import draw, find_files, hold_out_speakers
 from evagan_plugin.data.kaldi import DataDir
 from evagan_plugin.errors import UsageError, one_line_errors
+from evagan_plugin.utils.files import read_text
 from evagan_plugin.utils.progress import track
 
 EVALUATION_PARTS = {"dev_clean": "dev-clean", "dev_other": "dev-other"}
@@ -23,7 +24,7 @@ def read_part(files: list[Path], part: str) -> DataDir:
         data.wav[path.stem] = str(path)
         data.utt2spk[path.stem] = path.parent.parent.name
         transcript = path.with_suffix(TRANSCRIPT)
-        if transcript.is_file() and (text := " ".join(transcript.read_text(encoding="utf-8").split())):
+        if transcript.is_file() and (text := " ".join(read_text(transcript).split())):
             data.text[path.stem] = text
     return data
 

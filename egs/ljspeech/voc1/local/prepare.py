@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evagan_plugin.data.kaldi import DataDir
 from evagan_plugin.errors import UsageError, one_line_errors
+from evagan_plugin.utils.files import read_text
 
 SPEAKER = "LJ"
 MOST_HELD_OUT = 1 / 10
@@ -24,7 +25,7 @@ def read_corpus(corpus: Path) -> DataDir:
     if not metadata.is_file():
         raise UsageError(f"{corpus}: no metadata.csv in it; LJSpeech-1.1 has metadata.csv and wavs/")
     data = DataDir(wav={})
-    for number, line in enumerate(metadata.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(metadata).split("\n"), 1):
         if not line.strip():
             continue
         utterance, *texts = line.split("|")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from evagan_plugin.data.kaldi import DataDir
 from evagan_plugin.errors import EvaganError, one_line_errors
+from evagan_plugin.utils.files import read_text
 
 SHIPPED = "egs3/mini_an4/esp2_asr/downloads.tar.gz"
 DEV_SPEAKERS_PER_TRAIN_SPEAKER = 1 / 10
@@ -60,7 +61,7 @@ def read_part(corpus: Path, part: str, folder: str) -> DataDir:
     """
     data = DataDir(wav={})
     transcripts = {}
-    for line in (corpus / "etc" / f"an4_{part}.transcription").read_text(encoding="utf-8").splitlines():
+    for line in read_text(corpus / "etc" / f"an4_{part}.transcription").splitlines():
         if match := TRANSCRIPT.match(line):
             transcripts[match["utterance"]] = match["words"]
     for path in sorted((corpus / "wav" / folder).glob("*/*.sph")):

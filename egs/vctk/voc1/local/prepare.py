@@ -9,6 +9,7 @@ from pathlib import Path
 from evagan_plugin.data.corpus import find_files, hold_out_speakers
 from evagan_plugin.data.kaldi import DataDir
 from evagan_plugin.errors import one_line_errors
+from evagan_plugin.utils.files import read_text
 from evagan_plugin.utils.progress import track
 
 ORIGIN = (
@@ -30,7 +31,7 @@ def read_corpus(corpus: Path, mic: str) -> DataDir:
         data.wav[utterance] = str(path)
         data.utt2spk[utterance] = speaker
         transcript = corpus / "txt" / speaker / f"{utterance}.txt"
-        if transcript.is_file() and (text := " ".join(transcript.read_text(encoding="utf-8").split())):
+        if transcript.is_file() and (text := " ".join(read_text(transcript).split())):
             data.text[utterance] = text
     return data
 
