@@ -6,8 +6,10 @@ Public names are imported when they are first used, so that importing the packag
 import importlib
 
 _PUBLIC = {
+    "ConfigError": "evagan_plugin.errors",
     "EVAGANGenerator": "evagan_plugin.model.generator",
     "EVAGANVocoder": "evagan_plugin.inference.vocoder",
+    "EvaganError": "evagan_plugin.errors",
     "GANVocoder": "evagan_plugin.training.gan",
     "LossBalancer": "evagan_plugin.training.losses.balancer",
     "MelConfig": "evagan_plugin.config.schema",
@@ -15,6 +17,7 @@ _PUBLIC = {
     "MultiPeriodDiscriminator": "evagan_plugin.model.discriminators",
     "MultiResolutionDiscriminator": "evagan_plugin.model.discriminators",
     "Scores": "evagan_plugin.evaluation.scores",
+    "UsageError": "evagan_plugin.errors",
     "VocoderConfig": "evagan_plugin.config.schema",
     "build_config": "evagan_plugin.config.loading",
     "list_presets": "evagan_plugin.config.loading",

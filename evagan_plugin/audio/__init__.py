@@ -1,1 +1,1 @@
-"""Audio files (``io``) and mel spectrograms (``mel``)."""
+"""Audio files (``io``), mel spectrograms (``mel``), and features in files (``features``)."""

@@ -1,4 +1,4 @@
-"""Configs in and out: presets by name, overrides, files; what a config holds is in ``schema``."""
+"""Configs in and out: presets by name, overrides, files; what a config holds is in the files beside this one."""
 
 import dataclasses
 import re

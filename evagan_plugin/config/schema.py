@@ -177,7 +177,7 @@ class GeneratorConfig:
     pre_kernel: PositiveInt = 7
     """Kernel of the convolution before the stages (frames)."""
     post_kernel: PositiveInt = 7
-    """Kernel of the convolution behind the stages (samples, or frames of an iSTFT head)."""
+    """Kernel of the convolution after the stages (samples, or frames of an iSTFT head)."""
     head: Annotated[HeadConfig, BeforeValidator(_named_head)] = HeadConfig()
     """``waveform`` (the paper's), or ``istft: {n_fft: ..., hop_length: ...}``."""
     resblock_kernels: PositiveInts = (3, 7, 11)
@@ -232,7 +232,7 @@ class GeneratorConfig:
 
     @property
     def upsample_factor(self) -> int:
-        """Samples a frame."""
+        """Samples per frame."""
         return math.prod(self.upsample_rates) * self.head.hop_length
 
 

@@ -125,7 +125,7 @@ def _check_config(config: Any, model: Any) -> None:
 
 
 def _check_target(target: str | None, model: Any) -> None:
-    """Check the loss that the best model is chosen by: Coqui would miss it behind the first epoch."""
+    """Check the loss that the best model is chosen by: Coqui would miss it after the first epoch."""
     known = [*model.gan.weights, *(f"disc_{name}" for name in model.gan.discriminators), "loss_0", "loss_1"]
     if target and target not in known:
         raise ConfigError(f"target_loss '{target}' is no loss of this model: {nearest(target, known)}")

@@ -29,7 +29,7 @@ class Progress:
         self.steps += 1
 
     def end_epoch(self, epochs: int) -> None:
-        """Begin the epoch behind so many whole ones."""
+        """Begin the epoch after so many whole ones."""
         self.epochs, self.batches = epochs, 0
 
     def go_on(self, batches: EpochBatches, trainer: Any) -> None:
@@ -40,7 +40,7 @@ class Progress:
 
 
 def resume(trainer: Any, progress: Progress) -> None:
-    """Let a trainer that continues a run begin behind the last batch that was done.
+    """Let a trainer that continues a run begin after the last batch that was done.
 
     Coqui's trainer would do the epoch of the checkpoint again, in part or whole.
     """

@@ -89,7 +89,7 @@ class Vocoder:
 
         Args:
             wav: (T,) or (B, T) in [-1, 1].
-            sample_rate: Samples a second of ``wav``; another rate than the vocoder's is resampled.
+            sample_rate: Samples per second of ``wav``; another rate than the vocoder's is resampled.
 
         Returns:
             Tensor: Waveforms at :attr:`sample_rate`, exactly as long as the (resampled) input.

@@ -22,7 +22,7 @@ class ResidualBlock(nn.Module):
         dilations: Dilation of the first convolution of each pair.
         activation: Activation before each convolution.
         recompute: Whether activations are computed again in the backward pass.
-        paired: Whether a plain convolution stands behind each dilated one.
+        paired: Whether a plain convolution follows each dilated one.
     """
 
     def __init__(

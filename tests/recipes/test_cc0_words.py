@@ -50,11 +50,11 @@ def test_errors_are_counted_as_by_hand(words, said, heard, errors):
 
 def test_a_transcript_becomes_the_words_of_a_dictionary(words):
     text = "\N{LEFT DOUBLE QUOTATION MARK}You won\N{RIGHT SINGLE QUOTATION MARK}t die, O'Brien,\" he said; 'be sure'."
-    assert " ".join(words.normalise(text)) == "you won't die o'brien he said be sure"
-    assert words.normalise("The well-known café — Étienne's.") == ["the", "well", "known", "café", "étienne's"]
-    assert words.normalise("...") == []
+    assert " ".join(words.normalize(text)) == "you won't die o'brien he said be sure"
+    assert words.normalize("The well-known café — Étienne's.") == ["the", "well", "known", "café", "étienne's"]
+    assert words.normalize("...") == []
     with pytest.raises(UsageError, match="write them in words"):
-        words.normalise("In 1887 he left")
+        words.normalize("In 1887 he left")
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ class EVAGANVITS(EVAGANDecoder, VITS):
 
 
 class EVAGANJETS(EVAGANDecoder, JETS):
-    """JETS with an EVA-GAN generator behind its decoder."""
+    """JETS with an EVA-GAN generator after its decoder."""
 
     hifigan = "generator"
 

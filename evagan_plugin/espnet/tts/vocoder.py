@@ -33,7 +33,7 @@ class ESPnetVocoder:
 
     @property
     def fs(self) -> int:
-        """Samples a second (Hz) of what comes out."""
+        """Samples per second (Hz) of what comes out."""
         return self.vocoder.sample_rate
 
     def forward(self, feats: Tensor) -> Tensor:

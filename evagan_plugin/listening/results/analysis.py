@@ -179,7 +179,7 @@ def _without_empty(matrix: np.ndarray) -> np.ndarray:
     return matrix[present.any(axis=1)][:, present.any(axis=0)]
 
 
-def standardise(values: Iterable[float]) -> np.ndarray:
+def standardize(values: Iterable[float]) -> np.ndarray:
     """Return values minus their mean, divided by their standard deviation; zeros if they are constant."""
     array = np.asarray(list(values), dtype=float)
     spread = array.std()

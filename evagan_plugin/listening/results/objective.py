@@ -10,7 +10,7 @@ import numpy as np
 
 from evagan_plugin.errors import UsageError, nearest
 from evagan_plugin.listening.design.design import ListeningTest
-from evagan_plugin.listening.results.analysis import rank_correlation, standardise
+from evagan_plugin.listening.results.analysis import rank_correlation, standardize
 from evagan_plugin.listening.votes.records import Mark
 from evagan_plugin.utils.files import read_json, write_text
 
@@ -144,7 +144,7 @@ def disagreements(cells: Sequence[Cell], metrics: Mapping[str, ObjectiveMetrics]
     rated = [cell for cell in cells if cell.system in metrics and cell.item in metrics[cell.system].values]
     if len(rated) < FEWEST_CELLS:
         return []
-    human = standardise(cell.score for cell in rated)
+    human = standardize(cell.score for cell in rated)
     columns = []
     for name in _names(metrics):
         values = [_value(cell, metrics, name) for cell in rated]
@@ -152,7 +152,7 @@ def disagreements(cells: Sequence[Cell], metrics: Mapping[str, ObjectiveMetrics]
             continue
         direction = {one.better.get(name) for one in metrics.values()} - {None}
         falling = direction == {"lower"} if direction else rank_correlation(values, human) < 0
-        columns.append(standardise(values) * (-1 if falling else 1))
+        columns.append(standardize(values) * (-1 if falling else 1))
     if not columns:
         return []
     objective = np.mean(columns, axis=0)

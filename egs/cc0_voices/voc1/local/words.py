@@ -36,7 +36,7 @@ class Heard:
     errors: int
 
 
-def normalise(text: str) -> list[str]:
+def normalize(text: str) -> list[str]:
     """Return the words of a transcript as the recogniser's dictionary spells them: lower case, only letters and ``'``.
 
     Raises:
@@ -74,7 +74,7 @@ def recogniser() -> Callable[[Path], list[str]]:
         decoder.process_raw(np.round(wav * 32767).clip(-32768, 32767).astype("<i2").tobytes(), full_utt=True)
         decoder.end_utt()
         hypothesis = decoder.hyp()
-        return normalise(hypothesis.hypstr) if hypothesis else []
+        return normalize(hypothesis.hypstr) if hypothesis else []
 
     return hear
 
@@ -90,7 +90,7 @@ def transcripts(reference: str) -> dict[str, list[str]]:
     words = {}
     for key, text in english.items():
         try:
-            words[key] = normalise(text)
+            words[key] = normalize(text)
         except UsageError as error:
             raise UsageError(f"{reference}/text: {key}: {error}") from None
     if not any(words.values()):
