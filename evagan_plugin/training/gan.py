@@ -5,7 +5,7 @@ order, and steps its own optimizers on the losses that they return.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -50,8 +50,8 @@ class KeptForward(NamedTuple):
     fake: Tensor
     inputs: tuple[Tensor | None, ...]
     """What the step was given: held, so that no other tensor can have its address."""
-    versions: list[int]
-    """Of the weights."""
+    identity: list
+    """Of inputs and weights as they were."""
 
 
 class GANVocoder(nn.Module):
@@ -164,7 +164,7 @@ class GANVocoder(nn.Module):
         if self.reuse_forward and self.training and torch.is_grad_enabled():
             inputs = (wav, mel, condition, smoothing)
             generated = self._generate(*inputs)
-            self._kept = KeptForward(generated, inputs, self._versions())
+            self._kept = KeptForward(generated, inputs, self._identity(inputs))
             fake = generated.detach()
         else:
             with torch.no_grad():
@@ -184,13 +184,12 @@ class GANVocoder(nn.Module):
     def _taken(self, *inputs: Tensor | None) -> Tensor | None:
         """Return the forward pass that the discriminators' step has kept, if it is of these inputs and weights."""
         kept, self._kept = self._kept, None
-        if kept is None or kept.versions != self._versions():
-            return None
-        return kept.fake if all(map(_same, kept.inputs, inputs)) else None
+        return kept.fake if kept and kept.identity == self._identity(inputs) else None
 
-    def _versions(self) -> list[int]:
-        """Return a number for each weight of the generator that changes with it."""
-        return [parameter._version for parameter in self.generator.parameters()]
+    def _identity(self, inputs: Iterable[Tensor | None]) -> list:
+        """Return what is equal only for the same memory, seen alike, and the same weights, none written to between."""
+        given = [x if x is None else (x.data_ptr(), x.shape, x.stride(), x.dtype, x.device, x._version) for x in inputs]
+        return [*given, *(parameter._version for parameter in self.generator.parameters())]
 
     def _generate(self, wav: Tensor, mel: Tensor | None, condition: Tensor | None, smoothing: Tensor | None) -> Tensor:
         hop = self.config.mel.hop_length
@@ -273,11 +272,3 @@ def _levels(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     """Return the level of generated audio to that of the recordings, and the part of its samples at full scale."""
     level = fake.norm() / real.norm().clamp(min=1e-8)
     return {"fake/level": level, "fake/saturated": (fake.abs() > FULL_SCALE).to(fake.dtype).mean()}
-
-
-def _same(left: Tensor | None, right: Tensor | None) -> bool:
-    """Whether two tensors are one piece of memory, seen alike."""
-    if left is None or right is None:
-        return left is right
-    views = [(x.data_ptr(), x.shape, x.stride(), x.dtype, x.device, x._version) for x in (left, right)]
-    return views[0] == views[1]
