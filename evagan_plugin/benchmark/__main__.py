@@ -1,4 +1,4 @@
-"""``python -m evagan_plugin.benchmark memory|score|speed|start``."""
+"""``python -m evagan_plugin.benchmark memory|score|speed|start|training``."""
 
 import typer
 
@@ -6,6 +6,7 @@ from evagan_plugin.benchmark.memory import memory
 from evagan_plugin.benchmark.scoring import score
 from evagan_plugin.benchmark.speed import speed
 from evagan_plugin.benchmark.start import start
+from evagan_plugin.benchmark.training import training
 from evagan_plugin.errors import one_line_errors
 
 app = typer.Typer(name="benchmark", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -14,6 +15,7 @@ app.command()(memory)
 app.command()(score)
 app.command()(speed)
 app.command()(start)
+app.command()(training)
 
 if __name__ == "__main__":
     with one_line_errors("benchmark"):

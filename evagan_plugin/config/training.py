@@ -73,6 +73,9 @@ class TrainingConfig:
     """Decay per step of a moving average of the generator's weights, e.g. 0.999: what is validated and shipped; ``off``
     takes the weights themselves."""
 
+    reuse_forward: bool = True
+    """Where a host takes the discriminators' step first, keep its forward pass through the generator for the
+    generator's step on the same batch; ``false`` computes it again, which takes less memory."""
     gain_db: Range = None
     """Lowest and highest gain of a training item (dB), drawn evenly; no item is raised beyond full scale."""
     pitch_shift: Range = None
@@ -115,6 +118,8 @@ class OptimizationConfig:
     """Decay per step of AdamW's averages of the gradient and of its square."""
     weight_decay: NonNegativeFloat = 0.01
     """AdamW's decoupled weight decay, relative to the learning rate."""
+    fused: bool = True
+    """One kernel for all weights, on CPUs and GPUs, in the place of one or more for each."""
     lr_decay: PositiveFloat = 0.999
     """Factor of the learning rate per epoch (``ExponentialLR``)."""
     batch_size: PositiveInt = 16

@@ -95,7 +95,11 @@ class EvaGanConfig(BaseVocoderConfig):
     grad_clip: float | list[float] = field(default_factory=lambda: [DEFAULTS.grad_clip] * 2)
     optimizer: str = DEFAULTS.optimizer
     optimizer_params: dict = field(
-        default_factory=lambda: {"betas": list(DEFAULTS.betas), "weight_decay": DEFAULTS.weight_decay}
+        default_factory=lambda: {
+            "betas": list(DEFAULTS.betas),
+            "weight_decay": DEFAULTS.weight_decay,
+            "fused": DEFAULTS.fused,
+        }
     )
     lr_gen: float = DEFAULTS.learning_rate
     lr_disc: float = DEFAULTS.learning_rate

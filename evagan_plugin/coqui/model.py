@@ -30,6 +30,7 @@ from evagan_plugin.data.segments import SegmentCrop, SegmentSampler
 from evagan_plugin.errors import ConfigError, UsageError
 from evagan_plugin.evaluation.spectrograms import mel_figure
 from evagan_plugin.training.gan import GANVocoder
+from evagan_plugin.training.health import Health
 
 DISCRIMINATORS, GENERATOR = 0, 1
 """Numbers of the optimizers, in the order of Coqui's GANs."""
@@ -57,6 +58,7 @@ class EvaGan(BaseVocoder):
         self.progress = Progress()
         self.active = DISCRIMINATORS
         self.best_loss: dict[str, float] | None = None
+        self.health, self.latest = Health(vocoder.discriminators), {}
         self.conversion = self._conversion_from(config.audio, "audio")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -136,6 +138,8 @@ class EvaGan(BaseVocoder):
         if self.training and optimizer_idx == GENERATOR:
             self.progress.step()
         stats = average_values(output.stats) if self.training else dict(output.stats)
+        if self.training:
+            self.latest |= stats
         value = stats.pop("loss" if optimizer_idx == GENERATOR else "disc_loss")
         return {"model_outputs": output.fake}, {"loss": output.loss + (value - output.loss).detach(), **stats}
 
@@ -242,6 +246,11 @@ class EvaGan(BaseVocoder):
         batches = trainer.train_loader.batch_sampler
         if isinstance(batches, EpochBatches):
             self.progress.go_on(batches, trainer)
+
+    def on_train_step_end(self, trainer: Any) -> None:
+        """Say what goes wrong, where the trainer prints its losses."""
+        if trainer.total_steps_done % trainer.config.print_step == 0 and rank_and_size()[0] == 0:
+            self.health.look({name: float(value) for name, value in self.latest.items()}, int(self.gan.steps))
 
     def on_train_epoch_end(self, trainer: Any) -> None:
         """Save what a last epoch has reached, whether or not it is the best."""

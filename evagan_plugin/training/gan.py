@@ -5,7 +5,7 @@ order, and steps its own optimizers on the losses that they return.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -29,6 +29,8 @@ from evagan_plugin.training.smoothing import smooth
 
 GENERATOR, AVERAGE = "generator.", "ema."
 """Begin of the names of two parts' tensors."""
+FULL_SCALE = 0.99
+"""Magnitude from which a sample counts as saturated."""
 
 
 class StepOutput(NamedTuple):
@@ -40,6 +42,16 @@ class StepOutput(NamedTuple):
     """Detached scalars by log name; ``loss`` is the weighted sum of the true losses."""
     fake: Tensor | None
     """Generated waveforms (B, 1, T), detached; None from a step of discriminators that have not started."""
+
+
+class KeptForward(NamedTuple):
+    """A forward pass through the generator, with its graph."""
+
+    fake: Tensor
+    inputs: tuple[Tensor | None, ...]
+    """What the step was given: held, so that no other tensor can have its address."""
+    identity: list
+    """Of inputs and weights as they were."""
 
 
 class GANVocoder(nn.Module):
@@ -68,6 +80,9 @@ class GANVocoder(nn.Module):
         self.steps = StepCount()
         decay = config.training.ema
         self.ema = decay and GeneratorAverage(self.generator, decay)
+        self.reuse_forward = config.training.reuse_forward
+        """As in the config; off where a host takes the generator's step first or draws new items for each step."""
+        self._kept: KeptForward | None = None
 
     @property
     def discriminating(self) -> bool:
@@ -105,7 +120,9 @@ class GANVocoder(nn.Module):
         balancing = self.training and torch.is_grad_enabled()
         if balancing and self.ema:
             self.ema.update(self.generator)
-        fake = self._generate(wav, mel, condition, smoothing)
+        fake = self._taken(wav, mel, condition, smoothing) if balancing else None
+        if fake is None:
+            fake = self._generate(wav, mel, condition, smoothing)
         y = fake.detach().requires_grad_(balancing)
         gradients: dict[str, Tensor] = {}
         stats: dict[str, Tensor] = {}
@@ -118,6 +135,7 @@ class GANVocoder(nn.Module):
                     # the discriminators' own gradients are never computed.
                     gradients[name] = torch.autograd.grad(group[name], y, retain_graph=name != names[-1])[0]
         stats["loss"] = sum(self.weights[name] * stats[name] for name in list(stats))
+        stats |= _levels(wav, y.detach())
         if not balancing:
             return StepOutput(stats["loss"], stats, y)
         self.steps.add()
@@ -143,8 +161,14 @@ class GANVocoder(nn.Module):
         if not self.discriminating:
             stats = {f"disc_{name}": wav.new_zeros(()) for name in (*self.discriminators, "loss")}
             return StepOutput(wav.new_zeros((), requires_grad=torch.is_grad_enabled()), stats, None)
-        with torch.no_grad():
-            fake = self._generate(wav, mel, condition, smoothing)
+        if self.reuse_forward and self.training and torch.is_grad_enabled():
+            inputs = (wav, mel, condition, smoothing)
+            generated = self._generate(*inputs)
+            self._kept = KeptForward(generated, inputs, self._identity(inputs))
+            fake = generated.detach()
+        else:
+            with torch.no_grad():
+                fake = self._generate(wav, mel, condition, smoothing)
         real, cropped = self._crop(wav, fake)
         stats: dict[str, Tensor] = {}
         loss = wav.new_zeros(())
@@ -156,6 +180,16 @@ class GANVocoder(nn.Module):
             stats[f"disc_{name}"] = one.detach()
         stats["disc_loss"] = loss.detach()
         return StepOutput(loss, stats, fake)
+
+    def _taken(self, *inputs: Tensor | None) -> Tensor | None:
+        """Return the forward pass that the discriminators' step has kept, if it is of these inputs and weights."""
+        kept, self._kept = self._kept, None
+        return kept.fake if kept and kept.identity == self._identity(inputs) else None
+
+    def _identity(self, inputs: Iterable[Tensor | None]) -> list:
+        """Return what is equal only for the same memory, seen alike, and the same weights, none written to between."""
+        given = [x if x is None else (x.data_ptr(), x.shape, x.stride(), x.dtype, x.device, x._version) for x in inputs]
+        return [*given, *(parameter._version for parameter in self.generator.parameters())]
 
     def _generate(self, wav: Tensor, mel: Tensor | None, condition: Tensor | None, smoothing: Tensor | None) -> Tensor:
         hop = self.config.mel.hop_length
@@ -232,3 +266,9 @@ class GANVocoder(nn.Module):
 
     def _autocast(self, wav: Tensor) -> torch.autocast:
         return torch.autocast(wav.device.type, torch.bfloat16, enabled=self.config.training.bf16)
+
+
+def _levels(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """Return the level of generated audio to that of the recordings, and the part of its samples at full scale."""
+    level = fake.norm() / real.norm().clamp(min=1e-8)
+    return {"fake/level": level, "fake/saturated": (fake.abs() > FULL_SCALE).to(fake.dtype).mean()}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
+from tiny_models import ALL_ON
 from trainer import Trainer, TrainerArgs
 from TTS.vocoder.datasets.preprocess import load_wav_data
 
@@ -52,13 +53,15 @@ def equal(left: dict, right: dict) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
-def test_max_steps_ends_within_an_epoch_and_can_be_raised(prepare):
-    unbroken = prepare({"epochs": 2, "run_name": "unbroken"})
+def test_max_steps_ends_within_an_epoch_and_can_be_raised(prepare, settings, tmp_path):
+    vocoder = settings(tmp_path)["vocoder_conf"]
+    vocoder = {"vocoder_conf": vocoder | {"training": vocoder["training"] | ALL_ON}}
+    unbroken = prepare({"epochs": 2, "run_name": "unbroken", **vocoder})
     unbroken.fit()
-    stopped = prepare({"epochs": 9, "save_step": 100}, EvaGanTrainerArgs(max_steps=4))
+    stopped = prepare({"epochs": 9, "save_step": 100, **vocoder}, EvaGanTrainerArgs(max_steps=4))
     stopped.fit()
     assert weights(stopped.output_path / "checkpoint_4.pth")["_extra_state"].tolist() == [1, 1, 4]
-    prepare(args=EvaGanTrainerArgs(max_steps=6, continue_path=str(stopped.output_path))).fit()
+    prepare(vocoder, EvaGanTrainerArgs(max_steps=6, continue_path=str(stopped.output_path))).fit()
     assert equal(*(weights(run.output_path / "checkpoint_6.pth") for run in (unbroken, stopped)))
 
 

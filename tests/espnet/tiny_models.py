@@ -33,6 +33,15 @@ TINY = {
     "optim_conf": {"lr": 1.0e-3},
 }
 
+ALL_ON = {
+    "discriminator_start_steps": 2,
+    "ema": 0.9,
+    "gain_db": [-6, 3],
+    "pitch_shift": [-2, 2],
+    "mel_smoothing": 1.5,
+}
+"""Everything of ``training`` that a resumed run has to take up, or to draw again."""
+
 TACOTRON2 = {
     "embed_dim": 8,
     "elayers": 1,

@@ -59,3 +59,17 @@ def test_default_sizes_are_the_published_ones():
 
 def test_a_discriminator_can_be_left_out():
     assert list(build_discriminators(DiscriminatorsConfig(mrd=None, mpd=PeriodConfig(channels=4)))) == ["mpd"]
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_the_memory_format_changes_no_score(kind):
+    group, wav = SMALL[kind](), torch.randn(2, 1, 4096)
+    results = []
+    for channels_last in (False, True):
+        for member in group.members:
+            member.channels_last = channels_last
+        results.append(group(wav))
+        strides = {x.is_contiguous(memory_format=torch.channels_last) for x in results[-1][0].feature_maps[:-1]}
+        assert strides == {channels_last}
+    for plain, last in zip(*results, strict=True):
+        torch.testing.assert_close(plain.logits, last.logits, rtol=1e-4, atol=1e-5)

@@ -41,10 +41,10 @@ def two_tones() -> torch.Tensor:
 class Training:
     """A loop as hosts have it: discriminators first, optimizers with momentum and weight decay."""
 
-    def __init__(self, **overrides) -> None:
+    def __init__(self, fused: bool = False, **overrides) -> None:
         self.gan = tiny_gan(**overrides)
         self.optimizers = [
-            torch.optim.AdamW(part.parameters(), 2e-3, weight_decay=0.1)
+            torch.optim.AdamW(part.parameters(), 2e-3, weight_decay=0.1, fused=fused)
             for part in (self.gan.discriminators, self.gan.generator)
         ]
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from evagan_plugin.espnet.task.baseline import hifigan_generator
 from evagan_plugin.model.generator import EVAGANGenerator
 from evagan_plugin.training.gan import GANVocoder
+from evagan_plugin.training.health import Health
 
 GENERATOR, DISCRIMINATOR = 0, 1
 """Numbers of the optimizers."""
@@ -26,6 +27,7 @@ class ESPnetVocoderModel(AbsGANESPnetModel):
     def __init__(self, gan: GANVocoder) -> None:
         super().__init__()
         self.gan = gan
+        self.health = Health(gan.config.discriminators)
 
     def forward(
         self,

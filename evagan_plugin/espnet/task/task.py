@@ -27,7 +27,12 @@ from evagan_plugin.training.gan import GANVocoder
 PROGRAM = "vocoder_train"
 DEFAULTS = OptimizationConfig()
 OPTIM = DEFAULTS.optimizer.lower()
-OPTIM_CONF = {"lr": DEFAULTS.learning_rate, "betas": list(DEFAULTS.betas), "weight_decay": DEFAULTS.weight_decay}
+OPTIM_CONF = {
+    "lr": DEFAULTS.learning_rate,
+    "betas": list(DEFAULTS.betas),
+    "weight_decay": DEFAULTS.weight_decay,
+    "fused": DEFAULTS.fused,
+}
 SCHEDULER = "exponentiallr"
 SCHEDULER_CONF = {"gamma": DEFAULTS.lr_decay}
 
@@ -110,7 +115,9 @@ class VocoderTask(AbsTask):
         """Build the model of ``args.vocoder`` and ``args.vocoder_conf``; the latter becomes the whole config."""
         config = vocoder_config(args)
         args.vocoder_conf = config_to_dict(config)
-        return ESPnetVocoderModel(GANVocoder(config, VOCODERS[args.vocoder](config)))
+        gan = GANVocoder(config, VOCODERS[args.vocoder](config))
+        gan.reuse_forward &= not args.generator_first
+        return ESPnetVocoderModel(gan)
 
     @classmethod
     def build_model_from_file(

@@ -6,15 +6,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from espnet2.schedulers.abs_scheduler import AbsScheduler
 from espnet2.torch_utils.device_funcs import to_device
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.gan_trainer import GANTrainer, GANTrainerOptions
-from espnet2.train.reporter import Reporter, SubReporter, to_reported_value
+from espnet2.train.reporter import Reporter, SubReporter, WeightedAverage, to_reported_value
 from torch.utils.data import DataLoader
 
 from evagan_plugin.espnet.task.listening import ListeningLoop
+from evagan_plugin.espnet.task.model import ESPnetVocoderModel
 from evagan_plugin.evaluation.spectrograms import mel_figure
 from evagan_plugin.utils.device import DEVICE_NOTE, PEAK_RSS, describe_device, peak_rss
 from evagan_plugin.utils.files import atomic_path, write_text
@@ -49,7 +51,12 @@ class VocoderTrainer(GANTrainer):
         options: VocoderTrainerOptions,
         distributed_option: DistributedOption,
     ) -> bool:
-        """Train for an epoch, as ``GANTrainer``; note memory, device and the steps taken (for the listening test)."""
+        """Train for an epoch, as ``GANTrainer``; note memory, device and the steps taken (for the listening test).
+
+        What goes wrong is said where ESPnet logs the losses.
+        """
+        own = getattr(model, "module", model)  # without what distributes it
+        _look_at_what_is_logged(reporter, own)
         all_steps_are_invalid = super().train_one_epoch(
             model=model,
             iterator=iterator,
@@ -138,6 +145,23 @@ class VocoderTrainer(GANTrainer):
             figure = mel_figure({utterance: {name: wav.numpy() for name, wav in waves.items()}}, sample_rate)
             summary_writer.add_figure(f"{utterance}/mel", figure, epoch)
             reporter.next()
+
+
+def _look_at_what_is_logged(reporter: SubReporter, model: ESPnetVocoderModel) -> None:
+    """Let the model's health see the means of what ESPnet puts into its log, when it does."""
+    log_message = reporter.log_message
+
+    def look_and_log(start: int | None = None, end: int | None = None) -> str:
+        means = {}
+        for name, values in reporter.stats.items():
+            # Ours have weights; a weight of 0 fills up steps without the value.
+            present = [one.value for one in values[start:end] if isinstance(one, WeightedAverage) and one.weight]
+            if present:
+                means[name] = float(np.mean(present))  # of all: ESPnet's own mean leaves out what is not finite
+        model.health.look(means, int(model.gan.steps))
+        return log_message(start, end)
+
+    reporter.log_message = look_and_log
 
 
 @contextmanager

@@ -20,6 +20,8 @@ class ResolutionDiscriminator(SubDiscriminator):
         activation: Activation between layers.
     """
 
+    wide = True
+
     def __init__(self, n_fft: int, hop_length: int, win_length: int, channels: int, activation: str) -> None:
         layers = [nn.Conv2d(1, channels, (3, 9), padding=(1, 4))]
         layers += [nn.Conv2d(channels, channels, (3, 9), (1, 2), padding=(1, 4)) for _ in range(3)]

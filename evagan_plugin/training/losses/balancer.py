@@ -34,7 +34,8 @@ class LossBalancer(nn.Module):
 
     The averages are float buffers: they are saved with the model, follow it to its device, and are shared by
     workers under ``torch.distributed``. A loss may be absent until it starts. The gradient of a loss whose norm is
-    not finite is left out of that step and out of the average, and a warning names the loss. Norms are those of
+    not finite is left out of that step and out of the average; on a CPU a warning names the loss, on other devices,
+    which would have to be waited for, the statistics do. Norms are those of
     items, so the gradient of the parameters grows with the batch: choose ``grad_clip`` for the batch size at hand.
 
     Args:
@@ -55,6 +56,7 @@ class LossBalancer(nn.Module):
         self.register_buffer("total", torch.zeros(len(weights)))
         self.register_buffer("fix", torch.zeros(len(weights)))
         self.register_buffer("step", torch.zeros(()))
+        self._places: dict[tuple[tuple[str, ...], torch.device], tuple[Tensor, Tensor]] = {}
 
     def forward(self, losses: Mapping[str, Tensor], y: Tensor) -> Tensor:
         """Balance the gradients of losses.
@@ -89,32 +91,39 @@ class LossBalancer(nn.Module):
                 raise ConfigError(f"loss '{name}' has no weight in the balancer: {nearest(name, self.weights)}")
         norms = self._norms(gradients)
         finite = torch.isfinite(norms)
-        index = [list(self.weights).index(name) for name in gradients]
+        index, weights = self._chosen(tuple(gradients), norms.device)
         with torch.no_grad():
             self.step += 1
             total, fix = self.total[index], self.fix[index]
             total = torch.where(finite, self.decay * total + norms, total)
             fix = torch.where(finite, self.decay * fix + 1, fix)
             self.total[index], self.fix[index] = total, fix
-            weights = total.new_tensor([self.weights[name] for name in gradients])
             # A loss that was never finite has fix 0: it stays out, its average is irrelevant.
             average = total / fix.clamp(min=1e-12)
             factors = weights / weights.sum() * self.total_norm / (self.epsilon + average)
-            if not finite.all():
+            if norms.device.type == "cpu" and not finite.all():
                 self._warn([name for name, good in zip(gradients, finite.tolist(), strict=True) if not good])
-                gradients = {
-                    name: torch.where(good, gradient, torch.zeros_like(gradient))
-                    for (name, gradient), good in zip(gradients.items(), finite, strict=True)
-                }
+            # Taken out without asking whether there is any: the answer would be waited for in every step.
             balanced = sum(
-                factor.to(gradient.dtype) * gradient
-                for factor, gradient in zip(factors, gradients.values(), strict=True)
+                torch.where(good, factor.to(gradient.dtype) * gradient, 0.0)
+                for factor, gradient, good in zip(factors, gradients.values(), finite, strict=True)
             )
             parts = torch.where(finite, factors * norms, torch.zeros_like(norms))
             parts = parts / parts.sum().clamp(min=self.epsilon)
         stats = {f"norm_{name}": norm for name, norm in zip(gradients, norms, strict=True)}
         stats |= {f"share_{name}": part for name, part in zip(gradients, parts, strict=True)}
         return balanced, stats | {"skipped": (~finite).sum().float()}
+
+    def _chosen(self, names: tuple[str, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return the places of losses in the buffers, and their weights; copied to a device once."""
+        if (names, device) not in self._places:
+            known = list(self.weights)
+            self._places[names, device] = (
+                torch.tensor([known.index(name) for name in names], device=device),
+                torch.tensor([self.weights[name] for name in names], dtype=torch.double, device=device),
+            )
+        index, weights = self._places[names, device]
+        return index, weights.to(self.total.dtype)
 
     def _norms(self, gradients: Mapping[str, Tensor]) -> Tensor:
         """Return each gradient's mean norm per item (N,), over the items of all workers."""

@@ -19,6 +19,7 @@ from espnet2.torch_utils.safe_torch_load import safe_torch_load
 from espnet2.train.distributed_utils import DistributedOption, free_port, resolve_distributed_mode
 from espnet2.utils.build_dataclass import build_dataclass
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny_models import ALL_ON
 
 from evagan_plugin import EVAGANVocoder
 from evagan_plugin.audio.mel import MelSpectrogram
@@ -26,10 +27,12 @@ from evagan_plugin.config import build_config
 from evagan_plugin.espnet.task.task import VocoderTask
 
 TRAIN = [sys.executable, "-m", "evagan_plugin.espnet.bin.vocoder_train"]
-EPOCHS = {"max_epoch": 3, "keep_nbest_models": [2, 3]}
+# The discriminators start in the epoch that is broken off.
+LATE = ALL_ON | {"discriminator_start_steps": 8}
+EPOCHS = {"max_epoch": 3, "keep_nbest_models": [2, 3], "vocoder_conf": {"training": LATE}}
 HIFIGAN = {
     "vocoder": "hifigan",
-    "vocoder_conf": {"generator": {"context": "none", "activation": "leaky_relu"}},
+    "vocoder_conf": {"generator": {"context": "none", "activation": "leaky_relu"}, "training": {"ema": 0.9}},
 }
 Train = Callable[..., Path]
 
@@ -119,7 +122,8 @@ def test_resuming_after_a_kill_gives_the_weights_of_the_unbroken_run(
 def test_two_processes_train_the_model_of_one(unbroken: Path, command: Callable, tmp_path: Path):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     # Checkpointing, which changes no result, because it and DistributedDataParallel can be in each other's way.
-    change = {"dist_backend": "gloo", "vocoder_conf": {"generator": {"checkpointing": True}}}
+    vocoder = {"generator": {"checkpointing": True}, "training": LATE}
+    change = {"dist_backend": "gloo", "vocoder_conf": vocoder}
     line = command(tmp_path / "two", EPOCHS | {"max_epoch": 2} | change)
     done = subprocess.run([*launcher, *TRAIN[1:], *line], env=one_thread(), capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -1,0 +1,168 @@
+"""What a training step costs: seconds for each second of audio, part by part, beside ESPnet's HiFi-GAN generator."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import torch
+import typer
+from torch import Tensor, nn
+
+from evagan_plugin.config import OptimizationConfig, VocoderConfig, build_config
+from evagan_plugin.errors import UsageError, require
+from evagan_plugin.model.discriminators import SubDiscriminator
+from evagan_plugin.training.gan import GANVocoder
+from evagan_plugin.utils.device import checked_device, describe_device
+from evagan_plugin.utils.progress import track
+
+FORMATS = {"nchw": False, "channels_last": True, "auto": None}
+HIFIGAN = "HiFi-GAN (ESPnet)"
+HIFIGAN_RATES = {256: (8, 8, 2, 2), 512: (8, 8, 4, 2)}
+"""Upsampling of ESPnet's HiFi-GAN by hop length."""
+PARTS = ("losses", "generator", "discriminator", "batch", "two passes")
+MeasuredTimes = dict[str, list[float]]
+
+
+def training(
+    preset: Annotated[str, typer.Option(help="Preset to measure.")] = "eva_gan_tiny_16k",
+    frames: Annotated[int, typer.Option(help="Mel frames of a training item.")] = 32,
+    batch: Annotated[int, typer.Option(help="Items of a batch.")] = 4,
+    rounds: Annotated[int, typer.Option(help="Timed rounds, interleaved, after one that is not.")] = 3,
+    memory_format: Annotated[
+        Literal["auto", "nchw", "channels_last", "both"], typer.Option(help="Of the discriminators' convolutions.")
+    ] = "auto",
+    hifigan: Annotated[bool, typer.Option(help="Measure ESPnet's HiFi-GAN generator, too.")] = True,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cuda" if torch.cuda.is_available() else "cpu",
+    threads: Annotated[int, typer.Option(help="Threads on the CPU; 0: as many as PyTorch chooses.")] = 0,
+) -> None:
+    """Print seconds of a training step per second of audio: losses, each step, and a whole batch.
+
+    On a CPU they are seconds of its time, whatever else runs there. ``losses`` are the mel and STFT part alone;
+    ``batch`` is both steps and both optimizers, the generator's forward pass computed once, and ``two passes`` the
+    same with it computed in each step.
+    """
+    if min(frames, batch, rounds) < 1:
+        raise UsageError("--frames, --batch and --rounds must be positive")
+    checked_device(device)
+    if threads:
+        torch.set_num_threads(threads)
+    config = build_config({"preset": preset, "training": {"segment_frames": frames, "discriminator_frames": None}})
+    formats = ["nchw", "channels_last"] if memory_format == "both" else [memory_format]
+    makers: dict[str, Callable[[], nn.Module | None]] = {preset: lambda: None}
+    if hifigan:
+        makers[HIFIGAN] = lambda: espnet_hifigan(config)
+    systems = {
+        (name, kind): _System(config, make(), FORMATS[kind], batch, device)
+        for name, make in makers.items()
+        for kind in formats
+    }
+    times = _measure(systems, rounds)
+    audio = batch * frames * config.mel.hop_length / config.mel.sample_rate
+    clock = "wall" if device.startswith("cuda") else "CPU"
+    typer.echo(
+        f"{clock} seconds per second of audio, {batch} x {frames} frames, {rounds} interleaved rounds on "
+        f"{describe_device(device)}, torch {torch.__version__}"
+    )
+    typer.echo(f"{'generator':24}{'discriminators':16}" + "".join(f"{part:>15}" for part in PARTS))
+    for (name, kind), taken in times.items():
+        medians = [statistics.median(taken[part]) / audio for part in PARTS]
+        typer.echo(f"{name:24}{kind:16}" + "".join(f"{seconds:>15.3f}" for seconds in medians))
+
+
+def espnet_hifigan(config: VocoderConfig) -> nn.Module:
+    """Return ESPnet's HiFi-GAN v1 generator for a mel.
+
+    Raises:
+        UsageError: If its upsampling for this hop length is not known.
+        EvaganError: If ESPnet is not installed.
+    """
+    hop = config.mel.hop_length
+    if hop not in HIFIGAN_RATES:
+        raise UsageError(f"HiFi-GAN is measured at hop lengths {', '.join(map(str, HIFIGAN_RATES))}: --no-hifigan")
+    rates = HIFIGAN_RATES[hop]
+    return require("espnet2.gan_tts.hifigan.hifigan", "espnet").HiFiGANGenerator(
+        in_channels=config.mel.n_mels,
+        upsample_scales=list(rates),
+        upsample_kernel_sizes=[2 * rate for rate in rates],
+    )
+
+
+class _System:
+    """A vocoder in training, and the parts of a step that are timed."""
+
+    def __init__(
+        self, config: VocoderConfig, generator: nn.Module | None, channels_last: bool | None, batch: int, device: str
+    ) -> None:
+        torch.manual_seed(0)
+        self.gan = GANVocoder(config, generator).to(device).train()
+        for module in self.gan.discriminators.modules():
+            if isinstance(module, SubDiscriminator):
+                module.channels_last = channels_last
+        samples = config.training.segment_frames * config.mel.hop_length
+        self.wav = 0.1 * torch.randn(batch, 1, samples, device=device)
+        defaults = OptimizationConfig()
+        self.optimizers = [
+            torch.optim.AdamW(part.parameters(), defaults.learning_rate, betas=defaults.betas, fused=defaults.fused)
+            for part in (self.gan.discriminators, self.gan.generator)
+        ]
+
+    def losses(self) -> None:
+        """Take the mel of the item, and the gradient of the losses that need no discriminator."""
+        gan, fake = self.gan, (self.wav * 0.9).requires_grad_()
+        with torch.no_grad():
+            gan.mel(self.wav)
+        loss = gan.mel_loss(fake, self.wav)
+        if "stft" in gan.weights:
+            loss = loss + gan.stft_loss(fake, self.wav)
+        torch.autograd.grad(loss, fake)
+
+    def step(self, take: Callable[[Tensor], object]) -> None:
+        """Take one step by itself, forward and backward."""
+        self.gan.reuse_forward = False
+        take(self.wav).loss.backward()
+        self.gan.zero_grad(set_to_none=True)
+
+    def both(self, reuse: bool) -> None:
+        """Take both steps of a batch, as hosts do."""
+        self.gan.reuse_forward = reuse
+        for take, optimizer in zip(
+            (self.gan.discriminator_step, self.gan.generator_step), self.optimizers, strict=True
+        ):
+            take(self.wav).loss.backward()
+            optimizer.step()
+            self.gan.zero_grad(set_to_none=True)
+
+    def parts(self) -> dict[str, Callable[[], None]]:
+        """Return what is timed, by the names of :data:`PARTS`."""
+        calls = (
+            self.losses,
+            lambda: self.step(self.gan.generator_step),
+            lambda: self.step(self.gan.discriminator_step),
+            lambda: self.both(True),
+            lambda: self.both(False),
+        )
+        return dict(zip(PARTS, calls, strict=True))
+
+
+def _measure(systems: dict[tuple[str, str], _System], rounds: int) -> dict[tuple[str, str], MeasuredTimes]:
+    """Return the seconds of each part of each system, part by part and system by system in turn."""
+    times = {key: {part: [] for part in PARTS} for key in systems}
+    for _ in track(range(rounds + 1), "training"):
+        for part in PARTS:
+            for key, system in systems.items():
+                times[key][part].append(_seconds(system.parts()[part], system.wav.device))
+    return {key: {part: taken[1:] for part, taken in parts.items()} for key, parts in times.items()}
+
+
+def _seconds(call: Callable[[], None], device: torch.device) -> float:
+    """Return the seconds that a call takes: of the process's CPU time, or of the clock where a GPU computes."""
+    if device.type == "cpu":
+        start = time.process_time()
+        call()
+        return time.process_time() - start
+    torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    call()
+    torch.cuda.synchronize(device)
+    return time.perf_counter() - start
