@@ -6,6 +6,7 @@ import logging
 import os
 import zipfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -28,12 +29,19 @@ from evagan_plugin.data.segments import unusable_recordings
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.espnet.task.listening import check_listening
 from evagan_plugin.utils.files import atomic_path
+from evagan_plugin.utils.lock import locked
 
 logger = logging.getLogger(__name__)
 
 DATA_NAMES = ("wav", "feats")
 PROBE_BYTES = 2**20
 """What must fit into the output directory at the start."""
+PATIENCE = 6.0
+"""Seconds to wait for the end of another training: a data loader's workers outlive one that was killed by so much."""
+OPTIMIZATION = tuple(
+    f"{option}{suffix}{part}" for suffix in ("", "2") for option in ("optim", "scheduler") for part in ("", "_conf")
+)
+"""Options whose effect is kept in a checkpoint."""
 
 UNSUPPORTED = {
     "accum_grad": (1, "ESPnet's GAN trainer cannot accumulate gradients: use a smaller batch_size"),
@@ -53,26 +61,40 @@ UNSUPPORTED = {
 """Options of ESPnet that do not work with GANs or have no meaning here: the only value they may have, and why."""
 
 
-def check_run(args: argparse.Namespace, config: VocoderConfig) -> None:
-    """Check options, data, output directory, checkpoints and listening test of a run.
+def check_options(args: argparse.Namespace, config: VocoderConfig) -> None:
+    """Check the options of a run (raises :class:`UsageError`)."""
+    _check_options(args, config)
+    _check_optimization(args)
+    _check_distributed(args)
+
+
+def check_files(args: argparse.Namespace, config: VocoderConfig) -> None:
+    """Check data, output directory, checkpoints and listening test of a run.
 
     Raises:
         EvaganError: One line that says what is wrong, where, and what to do.
     """
-    _check_options(args, config)
-    _check_optimization(args)
-    _check_distributed(args)
-    # The first process speaks for all of an outside launcher such as torchrun.
-    if int(os.environ.get("RANK", "0")) == 0:
-        _check_output(Path(args.output_dir))
-        _check_resume(args, config)
-        _check_init_params(args, config)
-        for split in ("train", "valid"):
-            _check_data(split, getattr(args, f"{split}_data_path_and_name_and_type"), config.mel.sample_rate)
-        for path, name, _ in args.train_data_path_and_name_and_type:
-            if name == "feats":
-                refuse_given_mels(config.training, path)
-        check_listening(args)
+    if not _is_first():
+        return
+    _check_output(Path(args.output_dir))
+    _check_resume(args, config)
+    _check_init_params(args, config)
+    for split in ("train", "valid"):
+        _check_data(split, getattr(args, f"{split}_data_path_and_name_and_type"), config.mel.sample_rate)
+    for path, name, _ in args.train_data_path_and_name_and_type:
+        if name == "feats":
+            refuse_given_mels(config.training, path)
+    check_listening(args)
+
+
+def only_training(args: argparse.Namespace) -> AbstractContextManager[None]:
+    """Keep other trainings out of the output directory (raises :class:`EvaganError` if one is in it)."""
+    return locked(args.output_dir, PATIENCE) if _is_first() else nullcontext()
+
+
+def _is_first() -> bool:
+    """Whether this is the first process of an outside launcher such as torchrun, which speaks for all."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def _check_options(args: argparse.Namespace, config: VocoderConfig) -> None:
@@ -166,6 +188,7 @@ def _check_resume(args: argparse.Namespace, config: VocoderConfig) -> None:
         return
     _check_whole(checkpoint)
     theirs = _check_same(args, config, checkpoint)
+    _check_same_optimization(args, checkpoint)
     if theirs is None:
         return
     parts = ({"discriminators": config_to_dict(one)["discriminators"]} for one in (config, theirs))
@@ -177,6 +200,35 @@ def _check_resume(args: argparse.Namespace, config: VocoderConfig) -> None:
             f"{'off' if theirs.balancer is None else 'on'}), the config has {', '.join(config.weights)} (balancer "
             f"{'off' if config.balancer is None else 'on'})"
         )
+
+
+def _check_same_optimization(args: argparse.Namespace, checkpoint: Path) -> None:
+    """Compare the optimization of a run that is resumed with ours; with ``--reset_optim`` ours takes its place."""
+    path = checkpoint.parent / "config.yaml"
+    settings = read_settings(path) if path.is_file() else {}
+    known = [name for name in OPTIMIZATION if name in settings]
+    lines = config_difference(
+        {name: _plain(getattr(args, name)) for name in known}, {name: _plain(settings[name]) for name in known}
+    )
+    if not lines:
+        return
+    if not args.reset_optim:
+        raise ConfigError(
+            f"{checkpoint} was trained with another optimization: {'; '.join(lines)}; set these back, or take the new "
+            "ones with --reset_optim true"
+        )
+    states = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    with atomic_path(checkpoint) as temporary:
+        # ESPnet loads as many states as there are.
+        torch.save(states | {"optimizers": [], "schedulers": []}, temporary)
+    logging.warning("new optimizers and schedulers (--reset_optim): %s", "; ".join(lines))
+
+
+def _plain(value: object) -> object:
+    """Return a setting as YAML has it: no settings are none, a tuple is a list."""
+    if isinstance(value, Mapping):
+        return {key: list(one) if isinstance(one, tuple) else one for key, one in value.items()}
+    return {} if value is None else value
 
 
 def _check_init_params(args: argparse.Namespace, config: VocoderConfig) -> None:

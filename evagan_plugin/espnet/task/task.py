@@ -9,6 +9,7 @@ from espnet2.iterators.sequence_iter_factory import SequenceIterFactory
 from espnet2.tasks.abs_task import AbsTask, IteratorOptions, optim_classes
 from espnet2.torch_utils.safe_torch_load import safe_torch_load
 from espnet2.utils.nested_dict_action import NestedDictAction
+from espnet2.utils.types import str2bool
 from torch.multiprocessing import ProcessExitedException
 
 from evagan_plugin.config import OptimizationConfig, VocoderConfig, build_config, config_to_dict
@@ -16,9 +17,10 @@ from evagan_plugin.data.kaldi import read_table
 from evagan_plugin.data.segments import SegmentCrop, stack
 from evagan_plugin.errors import ConfigError, one_line_errors
 from evagan_plugin.espnet.export import espnet_init_param
-from evagan_plugin.espnet.task.checks import check_run
+from evagan_plugin.espnet.task.checks import check_files, check_options, only_training
 from evagan_plugin.espnet.task.data import SegmentDataset, SegmentSampler
 from evagan_plugin.espnet.task.failures import host_errors
+from evagan_plugin.espnet.task.interruption import Stop
 from evagan_plugin.espnet.task.listening import add_listening_arguments
 from evagan_plugin.espnet.task.model import VOCODERS, ESPnetVocoderModel
 from evagan_plugin.espnet.task.trainer import VocoderTrainer, whole_checkpoints
@@ -53,6 +55,18 @@ class VocoderTask(AbsTask):
             action=NestedDictAction,
             default={},
             help="preset: NAME, and fields that override it (see `evagan info`)",
+        )
+        group.add_argument(
+            "--keep_steps",
+            type=int,
+            default=0,
+            help="Keep a checkpoint, STEPSsteps.pth, and save all that resuming needs, after each so many steps",
+        )
+        group.add_argument(
+            "--reset_optim",
+            type=str2bool,
+            default=False,
+            help="Resume with new optimizers and schedulers where the config says others than the checkpoint has",
         )
         add_listening_arguments(parser)
         parser.set_defaults(
@@ -90,21 +104,30 @@ class VocoderTask(AbsTask):
                 args = cls.get_parser().parse_args(cmd)
             if not args.print_config and args.output_dir is not None:
                 _complete_optimization(args)
-                started = Path(args.output_dir) / "init"
-                args.init_param = [
-                    espnet_init_param(option, started / str(number)) for number, option in enumerate(args.init_param)
-                ]
-                check_run(args, vocoder_config(args))
-            try:
-                super().main(args)
-            except ProcessExitedException as error:
-                # A worker of --multiprocessing_distributed has said its line and chosen the status.
-                raise SystemExit(error.exit_code) from error
+                check_options(args, vocoder_config(args))
+                with only_training(args):
+                    started = Path(args.output_dir) / "init"
+                    args.init_param = [
+                        espnet_init_param(option, started / str(number))
+                        for number, option in enumerate(args.init_param)
+                    ]
+                    check_files(args, vocoder_config(args))
+                    cls._train(args)
+            else:
+                cls._train(args)
+
+    @classmethod
+    def _train(cls, args: argparse.Namespace) -> None:
+        try:
+            super().main(args)
+        except ProcessExitedException as error:
+            # A worker of --multiprocessing_distributed has said its line and chosen the status.
+            raise SystemExit(error.exit_code) from error
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
         """Train in this process."""
-        with one_line_errors(PROGRAM), host_errors(args.output_dir), whole_checkpoints():
+        with one_line_errors(PROGRAM), host_errors(args.output_dir), whole_checkpoints(), Stop.scope():
             super().main_worker(args)
         if torch.distributed.is_initialized():
             # Left to the end of the interpreter, gloo's threads can abort a worker that has done its work.

@@ -15,6 +15,7 @@ from espnet2.train.gan_trainer import GANTrainer, GANTrainerOptions
 from espnet2.train.reporter import Reporter, SubReporter, WeightedAverage, to_reported_value
 from torch.utils.data import DataLoader
 
+from evagan_plugin.espnet.task.interruption import InsideEpoch, place_in, saving
 from evagan_plugin.espnet.task.listening import ListeningLoop
 from evagan_plugin.espnet.task.model import ESPnetVocoderModel
 from evagan_plugin.evaluation.spectrograms import mel_figure
@@ -27,16 +28,22 @@ class VocoderTrainerOptions(GANTrainerOptions):
     """Options of :class:`VocoderTrainer`."""
 
     listening: ListeningLoop | None
+    keep_steps: int
 
 
 class VocoderTrainer(GANTrainer):
-    """``GANTrainer`` whose resumption mends what a kill left out, and whose attention plots are audio and mels."""
+    """``GANTrainer`` that can stop and go on inside an epoch, and whose attention plots are audio and mels."""
+
+    place: InsideEpoch | None = None
+    """Where in its epoch a resumed training goes on."""
 
     @classmethod
     def build_options(cls, args: argparse.Namespace) -> VocoderTrainerOptions:
         """Return the trainer's options."""
         loop = ListeningLoop(args.listen_test, args.listen_every, args.output_dir) if args.listen_test else None
-        return VocoderTrainerOptions(**vars(super().build_options(args)), listening=loop)
+        cls.place = None
+        options = vars(super().build_options(args))
+        return VocoderTrainerOptions(**options, listening=loop, keep_steps=args.keep_steps)
 
     @classmethod
     def train_one_epoch(
@@ -57,9 +64,10 @@ class VocoderTrainer(GANTrainer):
         """
         own = getattr(model, "module", model)  # without what distributes it
         _look_at_what_is_logged(reporter, own)
+        place, cls.place = cls.place, None
         all_steps_are_invalid = super().train_one_epoch(
             model=model,
-            iterator=iterator,
+            iterator=saving(iterator, reporter, model, optimizers, schedulers, options, place),
             optimizers=optimizers,
             schedulers=schedulers,
             scaler=scaler,
@@ -75,7 +83,7 @@ class VocoderTrainer(GANTrainer):
             write_text(Path(options.output_dir) / DEVICE_NOTE, describe_device(device) + "\n")
         if options.listening is not None:
             options.listening.steps = reporter.get_total_count()
-        return all_steps_are_invalid
+        return all_steps_are_invalid and place is None
 
     @classmethod
     def validate_one_epoch(
@@ -109,6 +117,9 @@ class VocoderTrainer(GANTrainer):
     ) -> None:
         """Load a checkpoint, as ``Trainer.resume``."""
         GANTrainer.resume(checkpoint, model, reporter, optimizers, schedulers, scaler, ngpu, strict)
+        VocoderTrainer.place = place_in(checkpoint)
+        if VocoderTrainer.place is not None:
+            return
         # A kill between ESPnet's two writes at the end of an epoch leaves the second out; averaging would miss it.
         snapshot = Path(checkpoint).parent / f"{reporter.get_epoch()}epoch.pth"
         first = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0

@@ -11,8 +11,10 @@ import soundfile
 import torch
 
 from evagan_plugin.errors import EvaganError
+from evagan_plugin.espnet.task import checks
 from evagan_plugin.espnet.task.task import VocoderTask
 from evagan_plugin.espnet.task.trainer import whole_checkpoints
+from evagan_plugin.utils.lock import locked
 
 Fails = Callable[..., str]
 
@@ -185,6 +187,39 @@ def experiment(trained: Path, tmp_path: Path) -> Path:
 def test_resuming_with_another_configuration(fails: Fails, experiment: Path, config: dict, message: str):
     before = {path: path.stat().st_mtime_ns for path in experiment.iterdir()}
     assert message in fails(config, output_dir=experiment)
+    assert {path: path.stat().st_mtime_ns for path in experiment.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"optim_conf": {"lr": 5.0e-4}}, "optim_conf.lr: 0.0005 != 0.001"),
+        ({"scheduler2": "steplr", "scheduler2_conf": {"step_size": 1}}, "scheduler2: steplr != exponentiallr"),
+        ({"optim2": "sgd", "optim2_conf": {"lr": 0.1}}, "optim2: sgd != adamw"),
+    ],
+)
+def test_resuming_with_another_optimization(fails: Fails, experiment: Path, config: dict, message: str):
+    before = {path: path.stat().st_mtime_ns for path in experiment.iterdir()}
+    written = fails(config | {"max_epoch": 2}, output_dir=experiment)
+    assert message in written and "take the new ones with --reset_optim true" in written
+    assert {path: path.stat().st_mtime_ns for path in experiment.iterdir()} == before
+
+
+def test_a_new_optimization_is_taken_where_it_is_wished(train: Callable, experiment: Path):
+    new = {"optim_conf": {"lr": 5.0e-4}, "scheduler": "steplr", "scheduler_conf": {"step_size": 1, "gamma": 0.5}}
+    train(experiment, new | {"reset_optim": True, "max_epoch": 2})
+    # The same command again resets nothing.
+    train(experiment, new | {"reset_optim": True, "max_epoch": 3})
+    log = torch.load(experiment / "checkpoint.pth", weights_only=True)["reporter"]["stats"]
+    rates = [log[epoch]["train"]["optim0_lr0"] for epoch in (1, 2, 3)]
+    assert rates == pytest.approx([1e-3, 5e-4, 2.5e-4])
+
+
+def test_two_trainings_in_one_directory(fails: Fails, experiment: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(checks, "PATIENCE", 0.3)
+    before = {path: path.stat().st_mtime_ns for path in experiment.iterdir()}
+    with locked(experiment):
+        assert f"{experiment} is in use by another process" in fails(output_dir=experiment, status=1)
     assert {path: path.stat().st_mtime_ns for path in experiment.iterdir()} == before
 
 

@@ -1,0 +1,96 @@
+"""A training that is stopped inside an epoch goes on as if it had not been: real runs and real signals."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from evagan_plugin.training.gan import GANVocoder
+
+CONFIG = {"max_epoch": 2, "keep_nbest_models": [1, 2], "keep_steps": 4, "num_att_plot": 0}
+"""Epochs have 6 batches."""
+Train = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def unbroken(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Experiment of two epochs without an interruption."""
+    return train(tmp_path_factory.mktemp("exp") / "unbroken", CONFIG)
+
+
+@pytest.fixture
+def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
+    """Let something happen in the middle of a training step."""
+    take_step = GANVocoder.generator_step
+
+    def arrange(step: int, event: Callable[[], None]) -> None:
+        steps = 0
+
+        def counted(self: GANVocoder, *data: torch.Tensor):
+            nonlocal steps
+            steps += self.training
+            if self.training and steps == step:
+                event()
+            return take_step(self, *data)
+
+        monkeypatch.setattr(GANVocoder, "generator_step", counted)
+
+    return arrange
+
+
+def crash() -> None:
+    raise ZeroDivisionError("a fault")
+
+
+def state(path: Path) -> dict:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+@pytest.mark.parametrize(
+    ("step", "event", "status", "place"),
+    [
+        (9, signal.SIGTERM, 143, (2, 3)),
+        (1, signal.SIGINT, 130, (1, 1)),
+        (12, signal.SIGTERM, 143, (2, 6)),
+        (11, None, None, (2, 2)),  # of 8 steps, the last that was kept
+    ],
+    ids=["SIGTERM", "first step", "last step", "crash"],
+)
+def test_it_goes_on_where_it_was_stopped(
+    unbroken: Path, train: Train, command: Callable, at_step: Callable, capfd, tmp_path: Path,
+    step: int, event: int | None, status: int | None, place: tuple[int, int],
+):  # fmt: skip
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    at_step(step, crash if event is None else lambda: signal.raise_signal(event))
+    with pytest.raises(ZeroDivisionError if event is None else SystemExit) as ended:
+        train(tmp_path / "exp", CONFIG)
+    if event is not None:
+        assert ended.value.code == status
+        told = f"stopped at epoch {place[0]}, batch {place[1]} of 6, and saved: the same command goes on from there"
+        assert told in capfd.readouterr().err
+    inside = state(tmp_path / "exp" / "checkpoint.pth")["inside_epoch"]
+    assert (inside["epoch"], inside["done"]) == place
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
+
+    at_step(0, crash)  # never
+    train(tmp_path / "exp", CONFIG)
+    names = ["checkpoint.pth", "1epoch.pth", "2epoch.pth", "valid.mel.ave_2best.pth"]
+    for name in [*names, *(f"{steps}steps.pth" for steps in (4, 8, 12))]:
+        ours, theirs = state(tmp_path / "exp" / name), state(unbroken / name)
+        ours, theirs = ours.get("model", ours), theirs.get("model", theirs)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(value, ours[key]) for key, value in theirs.items()), name
+    logs = [state(folder / "checkpoint.pth")["reporter"]["stats"] for folder in (tmp_path / "exp", unbroken)]
+    for epoch in (1, 2):
+        for key in ("mel", "disc_loss", "total_count"):
+            assert logs[0][epoch]["train"][key] == pytest.approx(logs[1][epoch]["train"][key]), (epoch, key)
+
+
+def test_another_number_of_batches_begins_the_epoch_anew(train: Train, at_step: Callable, tmp_path: Path):
+    at_step(3, lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(SystemExit):
+        train(tmp_path / "exp", CONFIG)
+    train(tmp_path / "exp", CONFIG | {"num_iters_per_epoch": 2, "max_epoch": 1})
+    assert state(tmp_path / "exp" / "checkpoint.pth")["reporter"]["stats"][1]["train"]["total_count"] == 2
