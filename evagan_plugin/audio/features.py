@@ -1,11 +1,11 @@
 """Log-mel features in files, and the one check of their shape. Imports no torch until a file is read."""
 
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from evagan_plugin.audio.archive import ARCHIVED
 from evagan_plugin.config import MelConfig
 from evagan_plugin.errors import EvaganError, UsageError, require
 
@@ -16,8 +16,6 @@ Layout = Literal["bands_first", "frames_first"]
 """Which way round features lie: (n_mels, F) as torch and Coqui TTS have them, (F, n_mels) as Kaldi and ESPnet do."""
 FEATURE_SUFFIXES = frozenset({".npy", ".pt"})
 """Suffixes (lower case) that a search for features goes by."""
-ARCHIVED = re.compile(r"\.ark:\d+$")
-"""How the place of an entry in a Kaldi archive ends: ``FILE.ark:OFFSET``."""
 FRAMES_TOLERANCE = 2
 """Frames by which features may be shorter or longer than their audio: centred framing adds one, and acoustic models
 that make several frames a step round up or down."""

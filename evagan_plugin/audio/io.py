@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from evagan_plugin.audio.archive import audio_file
 from evagan_plugin.audio.sizes import UNKNOWN_SIZE, unread_audio
 from evagan_plugin.errors import EvaganError, UsageError, library_errors
 from evagan_plugin.utils.files import atomic_path
@@ -61,12 +62,12 @@ class AudioHeader:
 
 
 def read_header(path: str | Path) -> AudioHeader:
-    """Read the header of an audio file; whether all of it is there is seen by :func:`load_audio`.
+    """Read the header of an audio file or of one inside a Kaldi archive; :func:`load_audio` sees whether it is whole.
 
     Raises:
         EvaganError: If the file is missing or no audio.
     """
-    with _opened(Path(path)) as audio:
+    with audio_file(path) as file, _opened(file) as audio:
         return AudioHeader(audio.samplerate, audio.channels, audio.frames, audio.subtype)
 
 
@@ -98,7 +99,8 @@ def load_audio(path: str | Path) -> tuple[np.ndarray, int]:
     """Read a whole audio file of any format that libsndfile knows.
 
     Args:
-        path: WAV, FLAC, Ogg, Opus, MP3, AIFF, AU or NIST SPHERE file.
+        path: WAV, FLAC, Ogg, Opus, MP3, AIFF, AU or NIST SPHERE file, or one inside a Kaldi archive
+            (``FILE.ark:OFFSET``).
 
     Returns:
         Samples as float32 ``(channels, T)``, full scale 1.0 (decoded MP3 or Vorbis may exceed it), and the sample
@@ -107,7 +109,11 @@ def load_audio(path: str | Path) -> tuple[np.ndarray, int]:
     Raises:
         EvaganError: If the file is missing, empty, no audio, truncated, has no samples, or has NaN or infinite ones.
     """
-    path = Path(path)
+    with audio_file(path) as file:
+        return _load(file)
+
+
+def _load(path: Path) -> tuple[np.ndarray, int]:
     samples, sample_rate = _decode(path)
     if samples.shape[0] == 0:
         raise EvaganError(f"{path}: no samples in it")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evagan_plugin.audio.archive import archive_of
 from evagan_plugin.audio.io import downmix, effective_bandwidth, load_audio, read_header, resample, save_audio
 from evagan_plugin.data.kaldi import DataDir, Segment
 from evagan_plugin.data.utterances import AUDIO_TABLE, find_utterances
@@ -241,7 +242,7 @@ def _output(target: Path, utterance: str) -> Path:
 
 def _state(source: str) -> str:
     try:
-        stat = Path(source).stat()
+        stat = archive_of(source).stat()
     except OSError:
         return "missing"
     return f"{stat.st_size} {stat.st_mtime_ns}"

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evagan_plugin.audio.features import ARCHIVED
 from evagan_plugin.errors import UsageError, some
 from evagan_plugin.utils.files import read_text, write_text
 
@@ -67,10 +66,10 @@ def read_wav_scp(path: str | Path) -> dict[str, str]:
 
     Raises:
         UsageError: As :func:`read_scp`; also if ``segments`` lie beside it, so that it lists recordings and not
-            utterances, or if audio is in a Kaldi archive.
+            utterances.
     """
     check_no_segments(path)
-    return _without_archives(path, read_scp(path))
+    return read_scp(path)
 
 
 def check_no_segments(wav_scp: str | Path) -> None:
@@ -81,16 +80,6 @@ def check_no_segments(wav_scp: str | Path) -> None:
             f"{folder} has segments: cut its recordings into utterances first, with "
             f"`evagan format {folder} OUT_DIR --sample-rate HZ`, and give OUT_DIR"
         )
-
-
-def _without_archives(path: str | Path, wav: dict[str, str]) -> dict[str, str]:
-    for key, value in wav.items():
-        if ARCHIVED.search(value):
-            raise UsageError(
-                f"{path}: the audio of '{key}' is in a Kaldi archive ({value}), which is not read: write files first, "
-                "for example with ESPnet's scripts/audio/format_wav_scp.sh --audio_format wav"
-            )
-    return wav
 
 
 def safe_key(name: str) -> str:
@@ -170,7 +159,7 @@ class DataDir:
             what = "has no wav.scp" if path.is_dir() else "is not a directory"
             raise UsageError(f"{path}: {what}; a Kaldi data directory with wav.scp is needed")
         tables = {name: _read_optional(path / file) for name, file in _OPTIONAL_TABLES.items()}
-        wav = _without_archives(path / "wav.scp", read_scp(path / "wav.scp"))
+        wav = read_scp(path / "wav.scp")
         data = cls(wav=wav, segments=_read_segments(path / "segments"), **tables)
         data.check(path)
         return data

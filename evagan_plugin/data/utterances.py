@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from evagan_plugin.audio.features import ARCHIVED, FEATURE_SUFFIXES, Layout
+from evagan_plugin.audio.archive import ARCHIVED, archive_of, holds_audio
+from evagan_plugin.audio.features import FEATURE_SUFFIXES, Layout
 from evagan_plugin.audio.io import AUDIO_SUFFIXES
 from evagan_plugin.data.kaldi import read_scp, read_wav_scp, safe_key
 from evagan_plugin.errors import EvaganError, UsageError
@@ -47,7 +48,7 @@ def find_utterances(source: str | Path, features: bool = False) -> list[Utteranc
         return _of_table(table, features) if table else _of_directory(path, features)
     if path.suffix == ".scp":
         return _of_table(path, features)
-    if not path.is_file() and not ARCHIVED.search(path.name):
+    if not archive_of(path).is_file():
         raise UsageError(f"there is no file or directory {path}")
     return [_utterance(safe_key(path.stem), str(path), "bands_first", features)]
 
@@ -111,7 +112,8 @@ def _of_directory(path: Path, features: bool) -> list[Utterance]:
 
 def _utterance(utt_id: str, source: str, layout: Layout, features: bool) -> Utterance:
     """Return an utterance whose file says by its name whether it is audio or features of a certain layout."""
-    has_features = Path(source).suffix.lower() in FEATURE_SUFFIXES or ARCHIVED.search(source)
+    archived = ARCHIVED.search(source) is not None
+    has_features = not holds_audio(source) if archived else Path(source).suffix.lower() in FEATURE_SUFFIXES
     if has_features and not features:
         raise UsageError(f"'{utt_id}' is {source}: audio is needed, not features; evagan synth makes audio of them")
     return Utterance(utt_id, source, layout if has_features else None)

@@ -1,0 +1,71 @@
+"""Entries of Kaldi archives: ``FILE.ark:OFFSET``, of audio (``wav.ark``, ``flac.ark``) or of features."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from evagan_plugin.errors import EvaganError
+
+ARCHIVED = re.compile(r"\.ark:(\d+)$")
+"""How the place of an entry in a Kaldi archive ends."""
+RIFF, MARKED = b"RIFF", b"AUDIO"
+"""How audio begins: a WAV file as it is (Kaldi), or any file after this mark and its length (ESPnet)."""
+
+
+def archive_of(place: str | Path) -> Path:
+    """Return the file that a place is in: the archive of an entry, any other file itself."""
+    return Path(ARCHIVED.sub(".ark", str(place)))
+
+
+def holds_audio(place: str | Path) -> bool:
+    """Whether an entry of an archive begins as audio does; not if it cannot be read."""
+    try:
+        with archive_of(place).open("rb") as archive:
+            archive.seek(int(ARCHIVED.search(str(place))[1]))
+            return archive.read(len(MARKED)).startswith((RIFF, MARKED))
+    except OSError:
+        return False
+
+
+@contextmanager
+def audio_file(place: str | Path) -> Iterator[Path]:
+    """Yield a file with the audio of a place: itself, or an entry of an archive, written out for as long.
+
+    Raises:
+        EvaganError: If the archive cannot be read or has no audio there; errors inside name the place, not the file.
+    """
+    found = ARCHIVED.search(str(place))
+    if not found:
+        yield Path(place)
+        return
+    with tempfile.NamedTemporaryFile() as file:
+        try:
+            with archive_of(place).open("rb") as archive:
+                archive.seek(int(found[1]))
+                file.write(_entry(archive, place))
+            file.flush()
+        except OSError as error:
+            raise EvaganError(f"{place}: cannot be read: {error.strerror or error}") from error
+        try:
+            yield Path(file.name)
+        except EvaganError as error:
+            raise type(error)(str(error).replace(file.name, str(place))) from error
+
+
+def _entry(archive: BinaryIO, place: str | Path) -> bytes:
+    mark = archive.read(len(MARKED))
+    if mark == MARKED:
+        length = int.from_bytes(archive.read(int.from_bytes(archive.read(1))), "little")
+        head = b""
+    elif mark.startswith(RIFF):
+        head = mark + archive.read(8 - len(mark))
+        length = int.from_bytes(head[4:], "little")
+    else:
+        raise EvaganError(f"{place}: no audio there; features in an archive belong in a feats.scp")
+    content = archive.read(length)
+    if len(content) < length:
+        raise EvaganError(f"{place}: truncated: its header states {length} bytes, the archive holds {len(content)}")
+    return head + content
