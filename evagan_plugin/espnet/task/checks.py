@@ -2,12 +2,14 @@
 
 import argparse
 import codecs
+import inspect
 import logging
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from espnet2.tasks.abs_task import optim_classes, scheduler_classes
@@ -42,6 +44,8 @@ OPTIMIZATION = tuple(
     f"{option}{suffix}{part}" for suffix in ("", "2") for option in ("optim", "scheduler") for part in ("", "_conf")
 )
 """Options whose effect is kept in a checkpoint."""
+WAYS_TO_COMPUTE = ("foreach", "fused")
+"""Settings of an optimizer that change its speed alone."""
 
 UNSUPPORTED = {
     "accum_grad": (1, "ESPnet's GAN trainer cannot accumulate gradients: use a smaller batch_size"),
@@ -207,9 +211,7 @@ def _check_same_optimization(args: argparse.Namespace, checkpoint: Path) -> None
     path = checkpoint.parent / "config.yaml"
     settings = read_settings(path) if path.is_file() else {}
     known = [name for name in OPTIMIZATION if name in settings]
-    lines = config_difference(
-        {name: _plain(getattr(args, name)) for name in known}, {name: _plain(settings[name]) for name in known}
-    )
+    lines = config_difference(_effective({name: getattr(args, name) for name in known}), _effective(settings, known))
     if not lines:
         return
     if not args.reset_optim:
@@ -224,11 +226,24 @@ def _check_same_optimization(args: argparse.Namespace, checkpoint: Path) -> None
     logging.warning("new optimizers and schedulers (--reset_optim): %s", "; ".join(lines))
 
 
-def _plain(value: object) -> object:
-    """Return a setting as YAML has it: no settings are none, a tuple is a list."""
-    if isinstance(value, Mapping):
-        return {key: list(one) if isinstance(one, tuple) else one for key, one in value.items()}
-    return {} if value is None else value
+def _effective(settings: Mapping[str, Any], known: Collection[str] | None = None) -> dict[str, Any]:
+    """Return options of optimizers and schedulers with what PyTorch takes where they say nothing, as YAML has them."""
+    found = {name: settings[name] for name in known or settings}
+    for kind, classes in {"optim": optim_classes, "scheduler": scheduler_classes}.items():
+        for name in (kind, f"{kind}2"):
+            if f"{name}_conf" not in found:
+                continue
+            parameters = inspect.signature(classes[found[name]]).parameters if found.get(name) in classes else {}
+            defaults = {
+                key: one.default for key, one in parameters.items() if one.default is not inspect.Parameter.empty
+            }
+            values = defaults | dict(found[f"{name}_conf"] or {})
+            found[f"{name}_conf"] = {
+                key: list(value) if isinstance(value, tuple) else value
+                for key, value in values.items()
+                if key not in WAYS_TO_COMPUTE
+            }
+    return found
 
 
 def _check_init_params(args: argparse.Namespace, config: VocoderConfig) -> None:

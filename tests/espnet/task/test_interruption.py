@@ -28,12 +28,12 @@ def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None
     def arrange(step: int, event: Callable[[], None]) -> None:
         steps = 0
 
-        def counted(self: GANVocoder, *data: torch.Tensor):
+        def counted(self: GANVocoder, *data: torch.Tensor, **options: object):
             nonlocal steps
             steps += self.training
             if self.training and steps == step:
                 event()
-            return take_step(self, *data)
+            return take_step(self, *data, **options)
 
         monkeypatch.setattr(GANVocoder, "generator_step", counted)
 

@@ -125,7 +125,7 @@ def test_two_processes_train_the_model_of_one(unbroken: Path, command: Callable,
     vocoder = {"generator": {"checkpointing": True}, "training": LATE}
     change = {"dist_backend": "gloo", "vocoder_conf": vocoder}
     line = command(tmp_path / "two", EPOCHS | {"max_epoch": 2} | change)
-    done = subprocess.run([*launcher, *TRAIN[1:], *line], env=one_thread(), capture_output=True, text=True, timeout=200)
+    done = subprocess.run([*launcher, *TRAIN[1:], *line], env=one_thread(), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "0/2" in done.stderr
     two = weights(tmp_path / "two" / "2epoch.pth")
@@ -147,7 +147,7 @@ def test_workers_are_spawned_as_espnet_does_for_gpus(command: Callable, tmp_path
         workers.append(torch.multiprocessing.get_context("spawn").Process(target=target, args=given))
         workers[-1].start()
     for worker in workers:
-        worker.join(timeout=200)
+        worker.join(timeout=600)
     assert [worker.exitcode for worker in workers] == [0, 0]
     assert (tmp_path / "exp" / "valid.mel.best.pth").exists()
 
