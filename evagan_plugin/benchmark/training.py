@@ -47,7 +47,7 @@ def training(
     checked_device(device)
     if threads:
         torch.set_num_threads(threads)
-    config = build_config({"preset": preset, "training": {"segment_frames": frames, "discriminator_frames": None}})
+    config = training_config(preset, frames)
     formats = ["nchw", "channels_last"] if memory_format == "both" else [memory_format]
     makers: dict[str, Callable[[], nn.Module | None]] = {preset: lambda: None}
     if hifigan:
@@ -86,6 +86,12 @@ def espnet_hifigan(config: VocoderConfig) -> nn.Module:
         upsample_scales=list(rates),
         upsample_kernel_sizes=[2 * rate for rate in rates],
     )
+
+
+def training_config(preset: str, frames: int) -> VocoderConfig:
+    """Return a preset whose discriminators are at work from the first step, on whole items of ``frames``."""
+    item = {"segment_frames": frames, "discriminator_frames": None, "discriminator_start_steps": 0}
+    return build_config({"preset": preset, "training": item})
 
 
 class _System:

@@ -7,13 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from evagan_plugin.benchmark.training import PARTS, _System, espnet_hifigan
-from evagan_plugin.config import build_config
+from evagan_plugin.benchmark.training import PARTS, _System, espnet_hifigan, training_config
 from evagan_plugin.errors import UsageError
 
 
 def small_config():
-    return build_config({"preset": "eva_gan_tiny_16k", "training": {"segment_frames": 8}})
+    return training_config("eva_gan_tiny_16k", 8)
 
 
 def test_both_steps_move_both_parts_and_parts_alone_move_nothing():

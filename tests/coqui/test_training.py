@@ -173,7 +173,7 @@ def test_runs_that_cannot_work_are_refused_and_leave_no_folder(prepare, trained,
     restore = TrainerArgs(restore_path=str(trained / "best_model.pth"))
     refused(prepare, EvaganError, "does not fit the config", larger, restore)
     refused(prepare, UsageError, "1 of 9 train .*8000 Hz", samples=[*recordings, str(tmp_path / "rate.wav")])
-    refused(prepare, UsageError, "text.wav is not readable", samples=[*recordings, str(tmp_path / "text.wav")])
+    refused(prepare, UsageError, "text.wav: not readable as audio", samples=[*recordings, str(tmp_path / "text.wav")])
     assert not list((tmp_path / "out").glob("*/*.pth"))
 
 
