@@ -44,7 +44,6 @@ def convert(
     from evagan_plugin.checkpoint.convert import open_checkpoint
     from evagan_plugin.checkpoint.native import save_checkpoint
     from evagan_plugin.errors import require
-    from evagan_plugin.espnet.export import export_espnet
 
     vocoder, generator = open_checkpoint(source, config, format_, weights)
     if to is Target.coqui:
@@ -53,6 +52,8 @@ def convert(
 
         export_coqui(vocoder, generator, out_dir)
     elif to is Target.espnet:
+        from evagan_plugin.espnet.export import export_espnet
+
         export_espnet(vocoder, generator, out_dir)
     else:
         save_checkpoint(out_dir, vocoder, generator)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from evagan_plugin.audio.features import check_frames, check_shape
-from evagan_plugin.audio.io import read_header
+from evagan_plugin.audio.io import PCM_SCALE, read_header
 from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.config import VocoderConfig
 from evagan_plugin.data.augmentation import Augmentation, Change, refuse_given_mels
@@ -26,7 +26,6 @@ from evagan_plugin.utils.progress import track
 
 LISTENING_SECONDS = 10
 """What is synthesised of a validation utterance for TensorBoard at most."""
-PCM_16_SCALE = 2**15
 READERS = 8
 """Threads that look at audio files."""
 
@@ -185,7 +184,7 @@ def _mono(utterance: str, wav: np.ndarray) -> np.ndarray:
     if not len(wav):
         raise EvaganError(f"utterance '{utterance}': no samples in it")
     # Kaldi archives hold 16-bit integers.
-    return (wav / PCM_16_SCALE if wav.dtype.kind == "i" else wav).astype(np.float32)
+    return (wav / PCM_SCALE["PCM_16"] if wav.dtype.kind == "i" else wav).astype(np.float32)
 
 
 def _silence(config: VocoderConfig) -> np.ndarray:

@@ -5,8 +5,6 @@ import shutil
 import pytest
 import yaml
 
-from evagan_plugin.checkpoint.files import list_pretrained
-
 
 @pytest.fixture(scope="session")
 def corpora(egs):
@@ -98,8 +96,6 @@ def test_features_that_the_vocoder_cannot_take_are_told_before_training(stage, r
 @pytest.mark.slow
 def test_from_text_to_a_table(recipe, run, egs):
     pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
-    if "eva_gan_tiny_16k" not in list_pretrained():
-        pytest.skip("the weights of eva_gan_tiny_16k are not in this checkout")
     recipe("mini_an4/voc1")
     place = recipe("mini_an4/tts1")
     shutil.rmtree(place / "exp", ignore_errors=True)
