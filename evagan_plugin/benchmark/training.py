@@ -20,7 +20,7 @@ FORMATS = {"nchw": False, "channels_last": True, "auto": None}
 HIFIGAN = "HiFi-GAN (ESPnet)"
 HIFIGAN_RATES = {256: (8, 8, 2, 2), 512: (8, 8, 4, 2)}
 """Upsampling of ESPnet's HiFi-GAN by hop length."""
-PARTS = ("losses", "generator", "discriminator", "batch", "two passes")
+PARTS = ("losses", "generator", "discriminator", "batch")
 MeasuredTimes = dict[str, list[float]]
 
 
@@ -39,8 +39,7 @@ def training(
     """Print seconds of a training step per second of audio: losses, each step, and a whole batch.
 
     On a CPU they are seconds of its time, whatever else runs there. ``losses`` are the mel and STFT part alone;
-    ``batch`` is both steps and both optimizers, the generator's forward pass computed once, and ``two passes`` the
-    same with it computed in each step.
+    ``batch`` is both steps and both optimizers.
     """
     if min(frames, batch, rounds) < 1:
         raise UsageError("--frames, --batch and --rounds must be positive")
@@ -125,13 +124,11 @@ class _System:
 
     def step(self, take: Callable[[Tensor], object]) -> None:
         """Take one step by itself, forward and backward."""
-        self.gan.reuse_forward = False
         take(self.wav).loss.backward()
         self.gan.zero_grad(set_to_none=True)
 
-    def both(self, reuse: bool) -> None:
+    def both(self) -> None:
         """Take both steps of a batch, as hosts do."""
-        self.gan.reuse_forward = reuse
         for take, optimizer in zip(
             (self.gan.discriminator_step, self.gan.generator_step), self.optimizers, strict=True
         ):
@@ -145,8 +142,7 @@ class _System:
             self.losses,
             lambda: self.step(self.gan.generator_step),
             lambda: self.step(self.gan.discriminator_step),
-            lambda: self.both(True),
-            lambda: self.both(False),
+            self.both,
         )
         return dict(zip(PARTS, calls, strict=True))
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from evagan_plugin.config.aliases import rename_old_fields
+from evagan_plugin.config.aliases import without_old_fields
 from evagan_plugin.config.reading import read_settings
 from evagan_plugin.config.schema import MelConfig, VocoderConfig
 from evagan_plugin.errors import ConfigError, nearest
@@ -87,7 +87,7 @@ def config_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix
 
 def _with_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Merge settings over the preset that they name, and that one over its own; old field names become today's."""
-    settings = rename_old_fields(settings)
+    settings = without_old_fields(settings)
     name = settings.pop("preset", None)
     if name is None:
         return settings

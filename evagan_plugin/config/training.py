@@ -72,10 +72,6 @@ class TrainingConfig:
     ema: Annotated[Annotated[float, Field(gt=0.0, lt=1.0)] | None, Switchable] = None
     """Decay per step of a moving average of the generator's weights, e.g. 0.999: what is validated and shipped; ``off``
     takes the weights themselves."""
-
-    reuse_forward: bool = True
-    """Where a host takes the discriminators' step first, keep its forward pass through the generator for the
-    generator's step on the same batch; ``false`` computes it again, which takes less memory."""
     gain_db: Range = None
     """Lowest and highest gain of a training item (dB), drawn evenly; no item is raised beyond full scale."""
     pitch_shift: Range = None

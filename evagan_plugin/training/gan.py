@@ -5,7 +5,7 @@ order, and steps its own optimizers on the losses that they return.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -44,16 +44,6 @@ class StepOutput(NamedTuple):
     """Generated waveforms (B, 1, T), detached; None from a step of discriminators that have not started."""
 
 
-class KeptForward(NamedTuple):
-    """A forward pass through the generator, with its graph."""
-
-    fake: Tensor
-    inputs: tuple[Tensor | None, ...]
-    """What the step was given: held, so that no other tensor can have its address."""
-    identity: list
-    """Of inputs and weights as they were."""
-
-
 class GANVocoder(nn.Module):
     """Generator, discriminators, mel front end, losses, balancer and the generator's moving average of one vocoder.
 
@@ -80,9 +70,6 @@ class GANVocoder(nn.Module):
         self.steps = StepCount()
         decay = config.training.ema
         self.ema = decay and GeneratorAverage(self.generator, decay)
-        self.reuse_forward = config.training.reuse_forward
-        """As in the config; off where a host takes the generator's step first or draws new items for each step."""
-        self._kept: KeptForward | None = None
 
     @property
     def discriminating(self) -> bool:
@@ -120,9 +107,7 @@ class GANVocoder(nn.Module):
         balancing = self.training and torch.is_grad_enabled()
         if balancing and self.ema:
             self.ema.update(self.generator)
-        fake = self._taken(wav, mel, condition, smoothing) if balancing else None
-        if fake is None:
-            fake = self._generate(wav, mel, condition, smoothing)
+        fake = self._generate(wav, mel, condition, smoothing)
         y = fake.detach().requires_grad_(balancing)
         gradients: dict[str, Tensor] = {}
         stats: dict[str, Tensor] = {}
@@ -161,14 +146,8 @@ class GANVocoder(nn.Module):
         if not self.discriminating:
             stats = {f"disc_{name}": wav.new_zeros(()) for name in (*self.discriminators, "loss")}
             return StepOutput(wav.new_zeros((), requires_grad=torch.is_grad_enabled()), stats, None)
-        if self.reuse_forward and self.training and torch.is_grad_enabled():
-            inputs = (wav, mel, condition, smoothing)
-            generated = self._generate(*inputs)
-            self._kept = KeptForward(generated, inputs, self._identity(inputs))
-            fake = generated.detach()
-        else:
-            with torch.no_grad():
-                fake = self._generate(wav, mel, condition, smoothing)
+        with torch.no_grad():
+            fake = self._generate(wav, mel, condition, smoothing)
         real, cropped = self._crop(wav, fake)
         stats: dict[str, Tensor] = {}
         loss = wav.new_zeros(())
@@ -180,16 +159,6 @@ class GANVocoder(nn.Module):
             stats[f"disc_{name}"] = one.detach()
         stats["disc_loss"] = loss.detach()
         return StepOutput(loss, stats, fake)
-
-    def _taken(self, *inputs: Tensor | None) -> Tensor | None:
-        """Return the forward pass that the discriminators' step has kept, if it is of these inputs and weights."""
-        kept, self._kept = self._kept, None
-        return kept.fake if kept and kept.identity == self._identity(inputs) else None
-
-    def _identity(self, inputs: Iterable[Tensor | None]) -> list:
-        """Return what is equal only for the same memory, seen alike, and the same weights, none written to between."""
-        given = [x if x is None else (x.data_ptr(), x.shape, x.stride(), x.dtype, x.device, x._version) for x in inputs]
-        return [*given, *(parameter._version for parameter in self.generator.parameters())]
 
     def _generate(self, wav: Tensor, mel: Tensor | None, condition: Tensor | None, smoothing: Tensor | None) -> Tensor:
         hop = self.config.mel.hop_length

@@ -208,6 +208,23 @@ def test_a_renamed_field_opens_under_its_old_name(tmp_path, caplog):
     assert caught.value.field == "generator.normalize"
 
 
+@pytest.mark.parametrize("reuse", [True, False])
+def test_a_field_that_is_gone_is_passed_over(reuse, tmp_path, caplog):
+    REPORTED.clear()
+    path = tmp_path / "config.yaml"
+    settings = {"preset": "eva_gan_mini_16k", "training": {"reuse_forward": reuse, "segment_frames": 64}}
+    path.write_text(yaml.safe_dump(settings))
+    for _ in range(2):
+        config = load_config(path)
+    assert config == build_config({"preset": "eva_gan_mini_16k", "training": {"segment_frames": 64}})
+    assert [record.getMessage() for record in caplog.records] == [
+        "config field 'training.reuse_forward' has no effect any more: please leave it out"
+    ]
+    with pytest.raises(ConfigError) as caught:
+        build_config({"preset": "eva_gan_mini_16k", "training": {"reuse_forwards": True}})
+    assert caught.value.field == "training.reuse_forwards"
+
+
 @pytest.mark.parametrize("shares", [3, None, [1], {"mell": 1}, {"mel": -1}])
 def test_wrong_shares_of_an_old_config_are_an_error_of_losses(shares):
     with pytest.raises(ConfigError) as caught:

@@ -138,9 +138,7 @@ class VocoderTask(AbsTask):
         """Build the model of ``args.vocoder`` and ``args.vocoder_conf``; the latter becomes the whole config."""
         config = vocoder_config(args)
         args.vocoder_conf = config_to_dict(config)
-        gan = GANVocoder(config, VOCODERS[args.vocoder](config))
-        gan.reuse_forward &= not args.generator_first
-        return ESPnetVocoderModel(gan)
+        return ESPnetVocoderModel(GANVocoder(config, VOCODERS[args.vocoder](config)))
 
     @classmethod
     def build_model_from_file(

@@ -64,7 +64,6 @@ class EVAGANJointText2Wav(JointText2Wav):
             **options,
         )
         self.gan = GANVocoder(config, self.generator["vocoder"])
-        self.gan.reuse_forward = False  # each step cuts stretches of its own
         self.discriminator = self.gan.discriminators
 
     def _forward_generator(self, **batch: Tensor) -> dict[str, Any]:
