@@ -1,13 +1,23 @@
 """``evagan listen``: listening tests, from folders of audio to scores with intervals."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from evagan_plugin.cli.options import Manifest
+from evagan_plugin.listening.design.options import LANGUAGES, ListeningOptions, read_consent
+from evagan_plugin.listening.design.protocols import PROTOCOLS
 
 app = typer.Typer(help="Listening tests in the browser: make, serve, watch, report.", no_args_is_help=True)
+
+
+def _either(names: Iterable[str]) -> str:
+    """Return a choice in words, for a help text."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}."
+
 
 TestDir = Annotated[Path, typer.Argument(metavar="TEST", help="Folder of the listening test.")]
 Database = Annotated[
@@ -27,32 +37,47 @@ def create(
         list[str] | None, typer.Argument(metavar="[NAME=]DIR...", help="Systems: folder or wav.scp of each.")
     ] = None,
     systems: Annotated[list[str] | None, typer.Option(metavar="[NAME=]DIR...", help="The same, as an option.")] = None,
-    protocol: Annotated[str, typer.Option(help="smos, mos, ab or mushra.")] = "smos",
-    title: Annotated[str, typer.Option(help="What raters see as the name of the test.")] = "Listening test",
-    language: Annotated[str, typer.Option(help="Language where the browser asks for none: en, zh or ja.")] = "en",
+    protocol: Annotated[str, typer.Option(help=_either(PROTOCOLS))] = ListeningOptions.protocol,
+    title: Annotated[str, typer.Option(help="What raters see as the name of the test.")] = ListeningOptions.title,
+    language: Annotated[
+        str, typer.Option(help=f"Language where the browser asks for none: {_either(LANGUAGES)}")
+    ] = ListeningOptions.language,
     manifest: Manifest = None,
     items_per_category: Annotated[
         int | None, typer.Option(min=1, help="Utterances per category; all by default.")
-    ] = None,
-    items_per_rater: Annotated[int, typer.Option(min=1, help="Utterances each rater hears, in all versions.")] = 10,
-    raters: Annotated[int, typer.Option(min=1, help="Personal links to make.")] = 20,
-    training_items: Annotated[int, typer.Option(min=0, help="Utterances for practice only.")] = 1,
-    checks: Annotated[int, typer.Option(min=0, help="Attention checks per rater.")] = 2,
-    max_seconds: Annotated[float, typer.Option(help="Longer utterances are cut to this at low-energy points.")] = 10.0,
-    sample_rate: Annotated[int | None, typer.Option(help="Rate of the test (Hz); the reference's by default.")] = None,
-    half_points: Annotated[bool, typer.Option("--half-points", help="Allow 4.5, 3.5, ... (smos, mos).")] = False,
-    loudness: Annotated[float, typer.Option(help="Loudness that all samples are brought to (LUFS).")] = -23.0,
+    ] = ListeningOptions.items_per_category,
+    items_per_rater: Annotated[
+        int, typer.Option(min=1, help="Utterances each rater hears, in all versions.")
+    ] = ListeningOptions.items_per_rater,
+    raters: Annotated[int, typer.Option(min=1, help="Personal links to make.")] = ListeningOptions.raters,
+    training_items: Annotated[
+        int, typer.Option(min=0, help="Utterances for practice only.")
+    ] = ListeningOptions.training_items,
+    checks: Annotated[int, typer.Option(min=0, help="Attention checks per rater.")] = ListeningOptions.checks,
+    max_seconds: Annotated[
+        float, typer.Option(help="Longer utterances are cut to this at low-energy points.")
+    ] = ListeningOptions.max_seconds,
+    sample_rate: Annotated[
+        int | None, typer.Option(help="Rate of the test (Hz); the reference's by default.")
+    ] = ListeningOptions.sample_rate,
+    half_points: Annotated[
+        bool, typer.Option("--half-points", help="Allow 4.5, 3.5, ... (smos, mos).")
+    ] = ListeningOptions.half_points,
+    loudness: Annotated[
+        float, typer.Option(help="Loudness that all samples are brought to (LUFS).")
+    ] = ListeningOptions.loudness,
     keep_levels: Annotated[bool, typer.Option("--keep-levels", help="Leave levels alone.")] = False,
     no_reference: Annotated[bool, typer.Option("--no-reference", help="Without hidden reference.")] = False,
     no_anchor: Annotated[bool, typer.Option("--no-anchor", help="Without the 3.5 kHz low-passed anchor.")] = False,
     consent: Annotated[Path | None, typer.Option(help="Text file with your own consent text.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the choice of utterances and the random orders.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of the choice of utterances and the random orders.")
+    ] = ListeningOptions.seed,
     database: Database = None,
 ) -> None:
     """Make a test folder out of reference and systems, matched by utterance id."""
     from evagan_plugin.data.systems import parse_systems, read_categories
     from evagan_plugin.listening.create import create_test
-    from evagan_plugin.listening.design.options import ListeningOptions, read_consent
     from evagan_plugin.listening.results.render import describe_test
 
     options = ListeningOptions(

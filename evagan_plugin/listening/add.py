@@ -12,13 +12,13 @@ from evagan_plugin.listening.design.design import (
     ListeningTest,
     System,
     audio_path,
+    check_system_name,
     load_design,
     new_id,
     save_design,
     with_system,
 )
 from evagan_plugin.listening.design.items import Level, write_levels
-from evagan_plugin.listening.design.options import check_system_name
 from evagan_plugin.listening.results.objective import ObjectiveMetrics, write_metrics
 from evagan_plugin.listening.votes.store import open_store
 from evagan_plugin.utils.lock import locked

@@ -14,11 +14,12 @@ from evagan_plugin.listening.design.design import (
     ANCHOR,
     ListeningTest,
     System,
+    check_system_name,
     new_id,
     save_design,
 )
 from evagan_plugin.listening.design.items import make_checks, make_item, write_levels
-from evagan_plugin.listening.design.options import ListeningOptions, check_system_name
+from evagan_plugin.listening.design.options import ListeningOptions
 from evagan_plugin.listening.design.samples import rate_of
 from evagan_plugin.listening.design.tokens import write_tokens
 from evagan_plugin.listening.votes.store import open_store

@@ -14,7 +14,7 @@ from evagan_plugin.listening.design.options import ListeningOptions
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Callable[..., dict[str, Path]]:
-    """Make folders ``reference`` and one a system, holding ``count`` utterances ``utt00``, ``utt01``, ..."""
+    """Make folders ``reference`` and one per system, holding ``count`` utterances ``utt00``, ``utt01``, ..."""
 
     def make(systems: tuple[str, ...] = ("good", "bad"), count: int = 4, seconds: float = 1.2) -> dict[str, Path]:
         folders = {name: tmp_path / "corpus" / name for name in ("reference", *systems)}

@@ -8,7 +8,7 @@ import soundfile
 import yaml
 from listening_bench import RATE, tone
 
-from evagan_plugin.errors import UsageError
+from evagan_plugin.errors import ConfigError, UsageError
 from evagan_plugin.listening.add import add_system
 from evagan_plugin.listening.create import create_test
 from evagan_plugin.listening.design import samples
@@ -164,8 +164,9 @@ def test_a_damaged_test_file_names_the_field(make_test):
     path = made.folder / "test.yaml"
     content = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump(content | {"items_per_rater": 0}))
-    with pytest.raises(UsageError, match=r"test.yaml: items_per_rater: .*greater than 0"):
+    with pytest.raises(ConfigError, match=r"test\.yaml: ") as caught:
         load_design(made.folder)
+    assert caught.value.field == "items_per_rater"
     with pytest.raises(UsageError, match="no listening test"):
         load_design(made.folder / "audio")
 

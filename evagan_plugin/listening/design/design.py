@@ -1,27 +1,30 @@
 """What a listening test is: systems, items, their audio and the rules, kept in ``test.yaml`` of its folder."""
 
 import dataclasses
+import re
 import secrets
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from evagan_plugin.errors import UsageError
+from evagan_plugin.config.fields import STRICT
+from evagan_plugin.data.systems import REFERENCE
+from evagan_plugin.errors import ConfigError, UsageError
+from evagan_plugin.listening.design.options import Language
 from evagan_plugin.listening.design.protocols import ListeningProtocol, get_protocol
 from evagan_plugin.utils.files import read_text, write_text
 
-STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 AudioId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 """Name of an audio file without suffix: random, so that nothing about its origin can be read from it."""
 TEST_FILE = "test.yaml"
 ANCHOR = "anchor_3500hz"
 CHECK = "check"
 """What a sample with beeps is called where it stands among the systems."""
-LANGUAGES = ("en", "zh", "ja")
+SYSTEM_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,59}")
 ARTIFACT_LABELS = ("buzz", "click", "hoarse", "muffled", "pitch", "gap", "other")
 """What a rater can report: buzz, click, hoarse voice, muffled highs, pitch slip, spectral gap, anything else."""
 
@@ -77,8 +80,7 @@ class ListeningTest:
     id: str
     title: str
     protocol: str
-    language: Literal["en", "zh", "ja"]
-    """Language of the page where the rater's browser asks for none that there is."""
+    language: Language
     created: str
     """Date and time, ISO 8601, UTC."""
     seed: int
@@ -133,11 +135,20 @@ class ListeningTest:
         return [system.name for system in self.systems if system.role == role]
 
 
+def check_system_name(name: str) -> None:
+    """Raise :class:`UsageError` unless a system can have that name."""
+    if name in (REFERENCE, ANCHOR, CHECK):
+        raise UsageError(f"'{name}' is the name of a sample that the test adds itself: rename the system")
+    if not SYSTEM_NAME.fullmatch(name):
+        raise UsageError(f"system name '{name}': letters, digits and . _ + - only, 60 at most, no dot at the start")
+
+
 def load_design(test_dir: str | Path) -> ListeningTest:
     """Read and check ``test.yaml`` of a test folder.
 
     Raises:
-        UsageError: If the folder holds no test, or its ``test.yaml`` is damaged; one line that names the field.
+        UsageError: If the folder holds no test, or its ``test.yaml`` cannot be read.
+        ConfigError: If a field of it is wrong.
     """
     path = Path(test_dir) / TEST_FILE
     if not path.exists():
@@ -146,8 +157,8 @@ def load_design(test_dir: str | Path) -> ListeningTest:
         return TypeAdapter(ListeningTest).validate_python(yaml.safe_load(read_text(path)))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise UsageError(f"{path}: {where}: {first['msg']}") from None
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{path}: {where or 'the file'}: {first['msg']}", where or None) from None
     except (RecursionError, ValueError, yaml.YAMLError) as error:
         raise UsageError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
 

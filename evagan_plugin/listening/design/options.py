@@ -1,22 +1,22 @@
-"""How to make a listening test."""
+"""How to make a listening test. Light: the command line takes its defaults from here before it loads anything."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
-from evagan_plugin.data.systems import REFERENCE
 from evagan_plugin.errors import UsageError, nearest
-from evagan_plugin.listening.design.design import ANCHOR, CHECK, LANGUAGES
 from evagan_plugin.listening.design.protocols import get_protocol
 from evagan_plugin.utils.files import read_text
 
-SYSTEM_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,59}")
+Language = Literal["en", "zh", "ja"]
+"""Language of the page where the rater's browser asks for none that there is."""
+LANGUAGES = get_args(Language)
 
 
 @dataclass(frozen=True)
 class ListeningOptions:
-    """How to make a test; the fields are the options of ``evagan listen create``."""
+    """How to make a test; the fields are the options of ``evagan listen create``, which has its defaults from here."""
 
     __test__ = False  # By its former name, TestOptions, pytest would take it for tests.
 
@@ -55,14 +55,6 @@ class ListeningOptions:
             raise UsageError(f"the longest passage must be 0.5 to 60 s, not {self.max_seconds:g}")
         if min(self.items_per_rater, self.raters) < 1 or min(self.training_items, self.checks) < 0:
             raise UsageError("items per rater and raters must be 1 or more, training items and checks 0 or more")
-
-
-def check_system_name(name: str) -> None:
-    """Raise :class:`UsageError` unless a system can have that name."""
-    if name in (REFERENCE, ANCHOR, CHECK):
-        raise UsageError(f"'{name}' is the name of a sample that the test adds itself: rename the system")
-    if not SYSTEM_NAME.fullmatch(name):
-        raise UsageError(f"system name '{name}': letters, digits and . _ + - only, 60 at most, no dot at the start")
 
 
 def read_consent(path: str | Path) -> str:

@@ -58,7 +58,7 @@ def score_matrix(
     return matrix, list(row_of), list(column_of)
 
 
-def estimate(matrix: np.ndarray, seed: int = 0) -> ClusteredMean:
+def clustered_mean(matrix: np.ndarray, seed: int = 0) -> ClusteredMean:
     """Return the mean of all scores of a matrix ``(raters, items)`` with its intervals."""
     matrix = _without_empty(matrix)
     votes = int(np.isfinite(matrix).sum())
@@ -148,7 +148,7 @@ def paired_differences(matrices: Mapping[str, np.ndarray], seed: int = 0) -> lis
     """
     names = list(matrices)
     pairs = [(first, second) for index, first in enumerate(names) for second in names[index + 1 :]]
-    compared = [(first, second, estimate(matrices[first] - matrices[second], seed)) for first, second in pairs]
+    compared = [(first, second, clustered_mean(matrices[first] - matrices[second], seed)) for first, second in pairs]
     return [entry for entry in compared if entry[2].votes]
 
 

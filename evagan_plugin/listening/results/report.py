@@ -9,7 +9,7 @@ import numpy as np
 from evagan_plugin.errors import UsageError
 from evagan_plugin.evaluation.bootstrap import holm
 from evagan_plugin.listening.design.design import ARTIFACT_LABELS, ListeningTest
-from evagan_plugin.listening.results.analysis import ClusteredMean, estimate, paired_differences, score_matrix
+from evagan_plugin.listening.results.analysis import ClusteredMean, clustered_mean, paired_differences, score_matrix
 from evagan_plugin.listening.results.objective import (
     Cell,
     Correlation,
@@ -175,7 +175,7 @@ def _system_scores(design: ListeningTest, votes: list[Vote], options: ReportOpti
         by_system[vote.system].append(vote)
     scores = []
     for system in design.systems:
-        found = estimate(_matrix(by_system[system.name]))
+        found = clustered_mean(_matrix(by_system[system.name]))
         metrics = options.metrics.get(system.name)
         names = sorted({name for row in metrics.values.values() for name in row}) if metrics else []
         score = SystemScore(
@@ -222,7 +222,7 @@ def _preferences(votes: list[Vote]) -> list[tuple[str, str, ClusteredMean]]:
     for slots in trials.values():
         first, second = sorted(slots, key=lambda vote: vote.system)
         pairs[first.system, second.system].append(replace(first, score=first.score - second.score))
-    return [(*names, estimate(_matrix(found))) for names, found in sorted(pairs.items())]
+    return [(*names, clustered_mean(_matrix(found))) for names, found in sorted(pairs.items())]
 
 
 def _artifact_counts(design: ListeningTest, votes: list[Vote]) -> list[ArtifactCount]:

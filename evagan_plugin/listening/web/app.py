@@ -14,13 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.listening.design.design import (
     ARTIFACT_LABELS,
-    LANGUAGES,
     TEST_FILE,
     AudioId,
     ListeningTest,
     audio_path,
     load_design,
 )
+from evagan_plugin.listening.design.options import Language
 from evagan_plugin.listening.design.tokens import read_tokens
 from evagan_plugin.listening.results.objective import kept_metrics
 from evagan_plugin.listening.results.report import ReportOptions, analyse
@@ -65,7 +65,7 @@ class PostedStart(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    language: Annotated[str, Field(pattern=f"^({'|'.join(LANGUAGES)})$")]
+    language: Language
     headphones: Annotated[str, Field(pattern="^(ok|swapped|both|skipped)$")] | None = None
 
 

@@ -8,7 +8,7 @@ import pytest
 from evagan_plugin.listening.results.analysis import (
     bootstrap_interval,
     clustered_error,
-    estimate,
+    clustered_mean,
     paired_differences,
     rank_correlation,
     score_matrix,
@@ -39,7 +39,7 @@ def coverage(tests: int, raters: int, items: int, each: int, spread: tuple[float
     hits = {"clustered": 0, "bootstrap": 0, "naive": 0}
     for number in range(tests):
         matrix = simulate(rng, raters, items, each, spread)
-        found = estimate(matrix, seed=number)
+        found = clustered_mean(matrix, seed=number)
         votes = matrix[np.isfinite(matrix)]
         reach = 1.96 * votes.std(ddof=1) / math.sqrt(len(votes))
         hits["clustered"] += found.clustered[0] <= truth <= found.clustered[1]
@@ -84,12 +84,12 @@ def test_clustered_variance_is_its_formula():
 
 
 def test_one_rater_gives_a_mean_but_no_interval():
-    found = estimate(np.array([[3.0, 4.0, 5.0]]))
+    found = clustered_mean(np.array([[3.0, 4.0, 5.0]]))
     assert (found.mean, found.clustered, found.bootstrap) == (4.0, None, None)
 
 
 def test_equal_scores_give_an_interval_of_width_zero():
-    found = estimate(np.full((4, 5), 4.0))
+    found = clustered_mean(np.full((4, 5), 4.0))
     assert found.clustered == found.bootstrap == (4.0, 4.0)
 
 
@@ -109,7 +109,7 @@ def test_paired_differences_cancel_what_raters_and_items_share():
     [(first, second, found)] = paired_differences(systems)
     assert (first, second, found.votes) == ("a", "b", 15 * 12 - 1)
     assert found.clustered[0] < 0.2 < found.clustered[1]
-    assert found.clustered[1] - found.clustered[0] < 0.1 < np.ptp(estimate(systems["a"]).clustered)
+    assert found.clustered[1] - found.clustered[0] < 0.1 < np.ptp(clustered_mean(systems["a"]).clustered)
     assert found.p_value < 1e-6
 
 

@@ -229,7 +229,7 @@ def test_utterances_where_metrics_and_ears_differ_are_found(voted, tmp_path):
         for item, values in rows.items()
     ]
     estimates = {(system, None, "distance"): MetricEstimate(1.0, 1.0, 1.0, 1) for system in agreeing}
-    scores = Scores("ref", {"good": "good", "bad": "bad"}, 16000, (distance,), utterances, [], estimates, [])
+    scores = Scores("ref", {"good": "good", "bad": "bad"}, 16000, (distance,), [], utterances, estimates, [])
     path = tmp_path / "scores.json"
     path.write_text(json.dumps(scores.as_dict()))
     with voted.store as store:

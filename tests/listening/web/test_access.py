@@ -153,7 +153,7 @@ def test_guessing_is_slowed_down_but_raters_are_not(made, client):
     codes = [client.get("/api/session", headers=bearer(f"guess{number}")).status_code for number in range(40)]
     assert codes[0] == 401 and codes[-1] == 429
     assert client.get("/api/session", headers=bearer(made.tokens[0])).status_code == 429
-    time.sleep(4)  # Half an attempt a second comes back.
+    time.sleep(4)  # Half an attempt per second comes back.
     assert client.get("/api/session", headers=bearer(made.tokens[0])).status_code == 200
 
 

@@ -6,7 +6,8 @@ from importlib.resources import files
 
 import pytest
 
-from evagan_plugin.listening.design.design import ARTIFACT_LABELS, LANGUAGES
+from evagan_plugin.listening.design.design import ARTIFACT_LABELS
+from evagan_plugin.listening.design.options import LANGUAGES
 from evagan_plugin.listening.design.protocols import PROTOCOLS
 
 PAGES = files("evagan_plugin.listening.web") / "pages"
