@@ -22,7 +22,7 @@ _PUBLIC = {
     "build_config": "evagan_plugin.config.loading",
     "list_presets": "evagan_plugin.config.loading",
     "load_preset": "evagan_plugin.config.loading",
-    "open_vocoder": "evagan_plugin.inference.external",
+    "open_vocoder": "evagan_plugin.inference.third_party",
     "score_systems": "evagan_plugin.evaluation.scoring",
 }
 __all__ = sorted(_PUBLIC)

@@ -57,14 +57,14 @@ def synth(
     """Synthesise waveforms; audio that goes in comes out exactly as long as it was."""
     from evagan_plugin.data.utterances import find_utterances
     from evagan_plugin.errors import EvaganError
-    from evagan_plugin.inference.spec import check_vocoder
+    from evagan_plugin.inference.model_argument import check_vocoder
 
     # Before torch is imported, which takes seconds.
     utterances = find_utterances(source, features=True)
     check_vocoder(model, config)
 
     from evagan_plugin.inference.batch import synthesize_all
-    from evagan_plugin.inference.external import open_vocoder
+    from evagan_plugin.inference.third_party import open_vocoder
 
     failed = synthesize_all(open_vocoder(model, config, device, dtype.value, untrained), utterances, out_dir)
     typer.echo(f"{len(utterances) - len(failed)} of {len(utterances)} utterances written to {out_dir}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from evagan_plugin.errors import EvaganError, UsageError, nearest
 from evagan_plugin.evaluation.speed import gflops_per_second, measure, prepare
-from evagan_plugin.inference.external import open_vocoder
+from evagan_plugin.inference.third_party import open_vocoder
 from evagan_plugin.inference.vocoder import Vocoder
 from evagan_plugin.utils.device import describe_device
 
@@ -25,9 +25,9 @@ class Cost:
     parameters: int
     """Of the generator, weight normalisation folded in."""
     gflops_per_second: float
-    """Floating-point operations (1e9) of convolutions and linear layers for a second of audio."""
+    """Floating-point operations (1e9) of convolutions and linear layers per second of audio."""
     real_time_factor: float
-    """Seconds of computing for a second of audio."""
+    """Seconds of computing per second of audio."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Costs:
     def method(self) -> str:
         """How the real-time factors were measured."""
         return (
-            "Real-time factor: seconds of computing for a second of audio, mel to waveform, one utterance at a time, "
+            "Real-time factor: seconds of computing per second of audio, mel to waveform, one utterance at a time, "
             f"float32, on {self.device}; median of {self.rounds} rounds of {SECONDS:g} s, all models in turn."
         )
 

@@ -11,7 +11,7 @@ from evagan_plugin.checkpoint.files import PRETRAINED, list_pretrained, locate
 from evagan_plugin.checkpoint.native import load_checkpoint, save_checkpoint
 from evagan_plugin.config import config_to_dict, load_preset
 from evagan_plugin.errors import EvaganError, UsageError
-from evagan_plugin.inference.external import open_vocoder
+from evagan_plugin.inference.third_party import open_vocoder
 
 SIZE = 25_000_000
 """All weights together (bytes)."""

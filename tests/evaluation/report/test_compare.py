@@ -20,7 +20,7 @@ from evagan_plugin.evaluation.bootstrap import estimate
 from evagan_plugin.evaluation.cost import inspect_generator
 from evagan_plugin.evaluation.report.published import PROTOCOLS
 from evagan_plugin.evaluation.scores import Scores
-from evagan_plugin.inference.external import open_external
+from evagan_plugin.inference.third_party import open_third_party
 from evagan_plugin.model.generator import EVAGANGenerator
 
 SCORE_FILES = ["scores.md", "scores.json", "scores.csv", "utterances.csv"]
@@ -71,7 +71,7 @@ def test_models_of_any_kind_join_the_table_and_cells_without_a_model_are_empty(c
     facts = inspect_generator(config)
     assert ours["parameters"] == facts.parameters
     assert ours["gflops_per_second"] == pytest.approx(facts.gflops_per_second)
-    vocos = open_external("vocos:vocos").generator
+    vocos = open_third_party("vocos:vocos").generator
     assert theirs["parameters"] == sum(tensor.numel() for tensor in vocos.parameters())
     assert (theirs["model"], theirs["sample_rate"]) == ("vocos:vocos", 24000)
     fastest = min(cost["real_time_factor"] for cost in (ours, theirs))
@@ -124,7 +124,7 @@ def test_no_interval_is_drawn_twice(compare, monkeypatch):
 
     monkeypatch.setattr(scoring, "estimate", counted)
     assert compare("near", "far")[0] == 0
-    assert drawn == ["log_mel_l1", "log_mel_l1"], "once a system"
+    assert drawn == ["log_mel_l1", "log_mel_l1"], "once per system"
 
 
 def test_keys_are_told_of_the_first_nine_sounds_only(compare, place):

@@ -17,7 +17,7 @@ from torch import nn
 from evagan_plugin.checkpoint.native import save_checkpoint
 from evagan_plugin.config import load_preset
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
-from evagan_plugin.inference.external import open_external, open_vocoder
+from evagan_plugin.inference.third_party import open_third_party, open_vocoder
 from evagan_plugin.model.generator import EVAGANGenerator
 
 BIGVGAN = {
@@ -79,7 +79,7 @@ def test_vocos_gives_what_its_package_gives(tmp_path: Path, vocos: nn.Module, wa
     for name in ("feature_extractor", "head"):
         settings[name]["init_args"] = settings[name]["init_args"] | {"padding": padding}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
-    vocoder = open_external(f"vocos:{tmp_path}")
+    vocoder = open_third_party(f"vocos:{tmp_path}")
     whole = torch.nn.functional.pad(wav, (0, -wav.shape[-1] % 256))
     mel = vocos.feature_extractor(whole)
     ours = vocoder.mel_spectrogram(whole.unsqueeze(1))
@@ -91,7 +91,7 @@ def test_vocos_gives_what_its_package_gives(tmp_path: Path, vocos: nn.Module, wa
 
 
 def test_bigvgan_gives_what_its_package_gives(tmp_path: Path, bigvgan: nn.Module, wav: torch.Tensor):
-    vocoder = open_external(f"bigvgan:{tmp_path}")
+    vocoder = open_third_party(f"bigvgan:{tmp_path}")
     whole = torch.nn.functional.pad(wav, (0, -wav.shape[-1] % 256))
     package = pytest.importorskip("bigvgan")
     mel = package.get_mel_spectrogram(whole, package.AttrDict(BIGVGAN))
@@ -138,7 +138,7 @@ def test_synth_counts_its_paths(evagan: Callable, option: list[str]):
 @pytest.mark.parametrize("spec", ["bigvgam:x", "vocos", "vocos:"])
 def test_an_unknown_kind_names_the_known(spec: str):
     with pytest.raises(UsageError, match="Known: bigvgan, vocos"):
-        open_external(spec)
+        open_third_party(spec)
 
 
 def test_one_name_opens_ours_and_others(tmp_path: Path, vocos: nn.Module):
@@ -158,7 +158,7 @@ def test_one_name_opens_ours_and_others(tmp_path: Path, vocos: nn.Module):
 
 def test_a_missing_file_is_told(tmp_path: Path):
     with pytest.raises(UsageError, match=r"there is no file .*bigvgan_generator\.pt"):
-        open_external(f"bigvgan:{tmp_path}")
+        open_third_party(f"bigvgan:{tmp_path}")
 
 
 def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -166,14 +166,14 @@ def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / name).write_text("{}")
     monkeypatch.setitem(sys.modules, "bigvgan", None)
     with pytest.raises(EvaganError, match=r"evagan-plugin\[bigvgan\]"):
-        open_external(f"bigvgan:{tmp_path}")
+        open_third_party(f"bigvgan:{tmp_path}")
 
 
 def test_a_config_of_vocos_calls_nothing_but_vocos(tmp_path: Path, vocos: nn.Module):
     settings = VOCOS | {"head": {"class_path": "os.mkdir", "init_args": {"path": str(tmp_path / "ran")}}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
     with pytest.raises(ConfigError) as caught:
-        open_external(f"vocos:{tmp_path}")
+        open_third_party(f"vocos:{tmp_path}")
     assert caught.value.field == "head.class_path"
     assert not (tmp_path / "ran").exists()
 
@@ -183,4 +183,4 @@ def test_weights_that_do_not_fit_are_listed(tmp_path: Path, vocos: nn.Module):
     del state["head.out.bias"]
     torch.save(state | {"extra": torch.zeros(1)}, tmp_path / "pytorch_model.bin")
     with pytest.raises(EvaganError, match=r"head\.out\.bias is missing; extra is unexpected"):
-        open_external(f"vocos:{tmp_path}")
+        open_third_party(f"vocos:{tmp_path}")

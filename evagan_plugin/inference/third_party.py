@@ -1,4 +1,4 @@
-"""Any vocoder by name: ours, and BigVGAN and Vocos from their own packages, opened from local files."""
+"""Third-party vocoders, BigVGAN and Vocos, from local files by their own packages; and any vocoder, ours too, by name."""
 
 import contextlib
 import io
@@ -16,7 +16,7 @@ from evagan_plugin.checkpoint.formats.fields import take
 from evagan_plugin.checkpoint.tensors import fill, folded, read_weights
 from evagan_plugin.config import MelConfig, read_settings
 from evagan_plugin.errors import ConfigError, UsageError, nearest, require
-from evagan_plugin.inference.spec import external_files, split_spec
+from evagan_plugin.inference.model_argument import split_model, third_party_files
 from evagan_plugin.inference.vocoder import EVAGANVocoder, Vocoder
 
 VOCOS_CLASSES = {
@@ -38,7 +38,7 @@ def open_vocoder(
 
     Args:
         spec: A checkpoint or a name, as :meth:`EVAGANVocoder.load` takes it, or ``bigvgan:PATH`` or ``vocos:PATH``, as
-            :func:`open_external` does.
+            :func:`open_third_party` does.
         config: Its config, where it does not lie beside the weights.
         device: Where to compute.
         dtype: Floating-point type to compute in, or its name.
@@ -48,17 +48,17 @@ def open_vocoder(
         UsageError: If there is no such file or kind.
         EvaganError: If it cannot be opened.
     """
-    kind, path = split_spec(spec)
+    kind, path = split_model(spec)
     dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
     if kind and untrained:
         raise UsageError(f"untrained: only a vocoder of ours can be built from its config alone, not {spec}")
     if kind:
-        return open_external(f"{kind}:{path}", config, device, dtype)
+        return open_third_party(f"{kind}:{path}", config, device, dtype)
     load = EVAGANVocoder.untrained if untrained else EVAGANVocoder.load
     return load(path, config, device, dtype)
 
 
-def open_external(
+def open_third_party(
     spec: str,
     config: str | Path | None = None,
     device: str | torch.device = "cpu",
@@ -80,7 +80,7 @@ def open_external(
     kind, _, path = spec.partition(":")
     if kind not in BUILDERS or not path:
         raise UsageError(f"'{spec}' is not KIND:PATH with a known kind: {nearest(kind, BUILDERS)}")
-    weights, config = external_files(kind, path, config)
+    weights, config = third_party_files(kind, path, config)
     settings = read_settings(config)
     try:
         mel, model = BUILDERS[kind](settings)

@@ -1,40 +1,40 @@
-"""What a user calls a vocoder: MODEL, ``bigvgan:PATH`` or ``vocos:PATH``; parsed and found without torch."""
+"""The MODEL argument of commands: a checkpoint or a name, ``bigvgan:PATH`` or ``vocos:PATH``; found without torch."""
 
 from pathlib import Path
 
 from evagan_plugin.checkpoint.files import weights_file
 from evagan_plugin.errors import UsageError, nearest
 
-EXTERNAL_FILES = {
+THIRD_PARTY_FILES = {
     "bigvgan": ("bigvgan_generator.pt", "config.json"),
     "vocos": ("pytorch_model.bin", "config.yaml"),
 }
 """By kind of another project's vocoder: the published names of its weights and of its config."""
 
 
-def split_spec(spec: str | Path) -> tuple[str, str]:
-    """Return kind (a key of :data:`EXTERNAL_FILES`, empty if it opens as ours) and path.
+def split_model(model: str | Path) -> tuple[str, str]:
+    """Return kind (a key of :data:`THIRD_PARTY_FILES`, empty if it opens as ours) and path.
 
     Raises:
         UsageError: If it looks like ``KIND:PATH`` and is neither that nor a path.
     """
-    kind, colon, path = str(spec).partition(":")
-    if colon and path and kind in EXTERNAL_FILES:
+    kind, colon, path = str(model).partition(":")
+    if colon and path and kind in THIRD_PARTY_FILES:
         return kind, path
-    if colon and not Path(spec).exists():
+    if colon and not Path(model).exists():
         raise UsageError(
-            f"'{spec}' is no path, and not KIND:PATH with a known kind either: {nearest(kind, EXTERNAL_FILES)}"
+            f"'{model}' is no path, and not KIND:PATH with a known kind either: {nearest(kind, THIRD_PARTY_FILES)}"
         )
-    return "", str(spec)
+    return "", str(model)
 
 
-def external_files(kind: str, path: str | Path, config: str | Path | None = None) -> tuple[Path, Path]:
+def third_party_files(kind: str, path: str | Path, config: str | Path | None = None) -> tuple[Path, Path]:
     """Return weights and config of another project's vocoder.
 
     Raises:
         UsageError: If one is not there.
     """
-    weights_name, config_name = EXTERNAL_FILES[kind]
+    weights_name, config_name = THIRD_PARTY_FILES[kind]
     weights = Path(path) / weights_name if Path(path).is_dir() else Path(path)
     config = weights.with_name(config_name) if config is None else Path(config)
     for file in (weights, config):
@@ -43,11 +43,11 @@ def external_files(kind: str, path: str | Path, config: str | Path | None = None
     return weights, config
 
 
-def check_vocoder(spec: str | Path, config: str | Path | None = None) -> None:
+def check_vocoder(model: str | Path, config: str | Path | None = None) -> None:
     """Check that the files of a vocoder are there, before anything slow is imported (raises :class:`UsageError`)."""
-    kind, path = split_spec(spec)
+    kind, path = split_model(model)
     if kind:
-        external_files(kind, path, config)
+        third_party_files(kind, path, config)
         return
     weights_file(path)
     if config is not None and not Path(config).is_file():
