@@ -21,13 +21,11 @@ from multiprocessing.connection import Connection
 
 from packaging.requirements import Requirement
 
-from evagan_plugin.autoload import SWITCH
+from evagan_plugin.autoload import HOSTS, SWITCH
 from evagan_plugin.utils.finding import Finding
 from evagan_plugin.utils.progress import track
 
 PACKAGE = "evagan-plugin"
-HOSTS = {"espnet": "espnet2", "coqui": "TTS"}
-"""Extras that bring a host, and the host's package; ours of the extra's name has a module ``examine``."""
 OF_HOSTS = {"espnet", "coqui-tts", "coqui-tts-trainer"}
 """Requirements that are tried with their host."""
 EXTRA = re.compile(r"extra == [\"'](\w+)")
@@ -96,9 +94,11 @@ def examine(hosts: bool = True) -> Iterator[Finding]:
         answers = [pool.submit(question.ask) for question in asked]
         yield from packages()
         yield hook()
-        for extra, package in HOSTS.items():
-            if not _is_there(package):
-                yield Finding(package, f"not installed (pip install '{PACKAGE}[{extra}]')")
+        for host, ours in HOSTS.items():
+            if not _is_there(host):
+                # The extra that brings a host is called like the package of ours that adapts to it.
+                extra = ours.rpartition(".")[2]
+                yield Finding(host, f"not installed (pip install '{PACKAGE}[{extra}]')")
         for _ in track(as_completed(answers), "examining", total=len(answers)):
             pass
     for answer in answers:
@@ -108,10 +108,10 @@ def examine(hosts: bool = True) -> Iterator[Finding]:
 
 def questions(hosts: bool) -> list[Question]:
     """Return what is to be asked here, the slowest first."""
-    there = {extra: package for extra, package in HOSTS.items() if hosts and _is_there(package)}
+    there = {host: ours for host, ours in HOSTS.items() if hosts and _is_there(host)}
     installed = {name for group in requirements().values() for name in group if version(name)} - OF_HOSTS
     return [
-        *(Question(package, f"evagan_plugin.{extra}.examine") for extra, package in there.items()),
+        *(Question(host, f"{ours}.examine") for host, ours in there.items()),
         Question("packages", "evagan_plugin.evaluation.examine", tuple(sorted(installed))),
     ]
 

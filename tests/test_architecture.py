@@ -32,9 +32,9 @@ ROOT_MODULES = 6
 TORCH = {"torch", "torchaudio", "numpy"}
 READS_A_CONFIG = {"pydantic", "yaml"}
 HEAVY = TORCH | READS_A_CONFIG | {"scipy", "numba", "soundfile", "huggingface_hub"}
-HOSTS = {"espnet": "espnet", "espnet2": "espnet", "TTS": "coqui", "trainer": "coqui"}
+HOST_PART = {"espnet": "espnet", "espnet2": "espnet", "TTS": "coqui", "trainer": "coqui"}
 """Packages of the hosts, and the one part of the house that may import each."""
-OPTIONAL = HOSTS.keys() | {"librosa", "matplotlib", "pesq", "torchcrepe", "auraloss", "fastapi", "sqlalchemy", "scipy"}
+OPTIONAL = {*HOST_PART, "librosa", "matplotlib", "pesq", "torchcrepe", "auraloss", "fastapi", "sqlalchemy", "scipy"}
 
 
 @dataclass(frozen=True)
@@ -161,11 +161,11 @@ def circles(package: Path) -> list[str]:
 def host_imports(package: Path) -> list[str]:
     """Return the imports of a host outside its own part."""
     return [
-        f"{module} (line {node.lineno}) imports {name}: that is for {HOSTS[name.split('.')[0]]}"
+        f"{module} (line {node.lineno}) imports {name}: that is for {HOST_PART[name.split('.')[0]]}"
         for module, path in modules(package).items()
         for node in nodes(path)
         for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
-        if HOSTS.get(name.split(".")[0], part(module)) != part(module)
+        if HOST_PART.get(name.split(".")[0], part(module)) != part(module)
     ]
 
 

@@ -18,7 +18,7 @@ FEATURE_SUFFIXES = frozenset({".npy", ".pt"})
 """Suffixes (lower case) that a search for features goes by."""
 FRAMES_TOLERANCE = 2
 """Frames by which features may be shorter or longer than their audio: centred framing adds one, and acoustic models
-that make several frames a step round up or down."""
+that make several frames per step round up or down."""
 
 LOGARITHMS = {"natural logarithms": 1.0, "log10": 1 / math.log(10), "decibels": 20 / math.log(10)}
 """Factor from natural logarithms to what log-mels of another make are likely to be."""
@@ -136,7 +136,7 @@ def check_frames(frames: int, samples: int, hop_length: int, name: str) -> None:
     Args:
         frames: Of the features.
         samples: Of the recording.
-        hop_length: Samples a frame.
+        hop_length: Samples per frame.
         name: Whose they are, for the error.
     """
     if abs(frames * hop_length - samples) > FRAMES_TOLERANCE * hop_length:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from evagan_plugin.checkpoint.formats.names import prefix_before
-from evagan_plugin.checkpoint.formats.training import AVERAGE, AVERAGE_STEPS, LANDMARK
+from evagan_plugin.checkpoint.formats.training import LANDMARK
+from evagan_plugin.config.parts import AVERAGE, AVERAGE_STEPS, GENERATOR
 from evagan_plugin.errors import EvaganError, UsageError, nearest, some
 
 logger = logging.getLogger(__name__)
@@ -185,7 +186,7 @@ def one_generator(state: Mapping[str, Tensor], source: str | Path) -> dict[str, 
     if prefix is None:
         return dict(state)
     steps = round(float(state[prefix + AVERAGE_STEPS]))
-    kept = "generator." if steps else AVERAGE
+    kept = GENERATOR if steps else AVERAGE
     if steps:
         logger.warning("%s: the moving average of the generator's weights is taken (training.ema)", source)
     else:

@@ -1,4 +1,4 @@
-"""The ``evagan`` command: one file a subcommand, no logic here.
+"""The ``evagan`` command: one file per subcommand, no logic here.
 
 A subcommand's module imports only light modules at its top; what is heavy is imported in its function.
 """

@@ -9,7 +9,7 @@ logger = logging.getLogger(__name__)
 RENAMED = {("generator", "normalise"): "normalize"}
 """Section and old name of a field, and its name today."""
 GONE = (("training", "reuse_forward"),)
-"""Section and name of a field that changed no result, and is no more."""
+"""Section and name of a field that is no more; it changed memory and time alone."""
 OLD_SHARES = {"mel": 45.0, "feature_matching": 2.0, "adversarial": 1.0, "stft": 0.0}
 """What ``balancer.shares`` took in the place of a weight that it did not have."""
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from trainer.generic_utils import remove_experiment_folder
 
-from evagan_plugin.checkpoint.formats.training import DISCRIMINATORS
 from evagan_plugin.checkpoint.tensors import check_tensors, generator_weights, read_weights
 from evagan_plugin.config import VocoderConfig, config_difference, config_to_dict
+from evagan_plugin.config.parts import DISCRIMINATORS, IN_HOST
 from evagan_plugin.coqui.config import vocoder_config
 from evagan_plugin.coqui.data import recordings_of
 from evagan_plugin.data.augmentation import refuse_given_mels
@@ -79,7 +79,7 @@ def check_state(model: Any, state: Mapping[str, Tensor], source: Path) -> None:
         EvaganError: If it does not fit; the first tensors that differ are listed.
     """
     ours, theirs = model.state_dict(), dict(state)
-    model.gan.complete_state(theirs, "gan.")
+    model.gan.complete_state(theirs, IN_HOST)
     if not any(name.startswith(DISCRIMINATORS) for name in state):
         logger.warning("%s has no discriminators: they start anew", source)
         ours, theirs = generator_weights(ours, "the model"), generator_weights(state, source)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from evagan_plugin.checkpoint.tensors import fill, folded
+from evagan_plugin.checkpoint.start import training_start
 from evagan_plugin.config import VocoderConfig, config_to_dict
 from evagan_plugin.coqui.config import EvaGanConfig, vocoder_config
 from evagan_plugin.coqui.mel import audio_config
@@ -30,9 +30,7 @@ def export_coqui(config: VocoderConfig, generator: EVAGANGenerator, out_dir: str
     """
     settings = EvaGanConfig(audio=audio_config(config.mel), vocoder_conf=config_to_dict(config))
     vocoder_config(settings)
-    trainable = EVAGANGenerator.from_config(config)
-    fill(trainable, folded(generator.state_dict()), "the generator")
-    weights = {f"gan.generator.{name}": value.cpu() for name, value in trainable.state_dict().items()}
+    weights = training_start(config, generator)
     content = {"config": settings.to_dict(), "model": weights, "optimizer": None, "step": 0, "epoch": 0}
     with atomic_path(Path(out_dir) / WEIGHTS) as temporary, temporary.open("wb") as file:
         torch.save(content, file)

@@ -43,7 +43,7 @@ class SegmentSampler:
 
     Args:
         utterances: Ids.
-        batch_size: Items a batch over all processes.
+        batch_size: Items per batch over all processes.
         train: Whether to shuffle and draw.
         rank: Number of this process.
         world_size: Number of processes.
@@ -91,7 +91,7 @@ class SegmentCrop:
     """Cuts audio, and features beside it, to the same stretch of whole frames.
 
     Args:
-        hop_length: Samples a frame.
+        hop_length: Samples per frame.
         min_frames: Frames that shorter utterances are padded to: audio with zeros, features with ``silence``.
         max_frames: Frames that longer utterances are cut to.
         silence: Log-mel frame of digital silence (n_mels,).

@@ -7,7 +7,7 @@ import yaml
 
 from evagan_plugin.checkpoint.convert import open_checkpoint
 from evagan_plugin.checkpoint.files import could_be_a_name
-from evagan_plugin.checkpoint.tensors import fill, folded
+from evagan_plugin.checkpoint.start import training_start
 from evagan_plugin.config import VocoderConfig, config_to_dict
 from evagan_plugin.errors import EvaganError
 from evagan_plugin.model.generator import EVAGANGenerator
@@ -28,11 +28,8 @@ def export_espnet(config: VocoderConfig, generator: EVAGANGenerator, out_dir: st
         generator: Its generator, with weight norm or without.
         out_dir: Where to.
     """
-    trainable = EVAGANGenerator.from_config(config)
-    fill(trainable, folded(generator.state_dict()), "the generator")
-    state = {f"gan.generator.{name}": value.cpu() for name, value in trainable.state_dict().items()}
     with atomic_path(Path(out_dir) / WEIGHTS) as temporary, temporary.open("wb") as file:
-        torch.save(state, file)
+        torch.save(training_start(config, generator), file)
     settings = {"vocoder": "eva_gan", "vocoder_conf": config_to_dict(config)}
     write_text(Path(out_dir) / CONFIG, yaml.safe_dump(settings, sort_keys=False))
 

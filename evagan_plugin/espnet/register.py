@@ -116,9 +116,9 @@ def _hook_discriminators(module: ModuleType) -> None:
 
 
 def _hook_gan_model(module: ModuleType, model: str) -> None:
-    from evagan_plugin.espnet.tts.joint import check_features
+    from evagan_plugin.espnet.tts.joint import refuse_other_hop_or_rate
 
-    _wrap(module, f"{model}.__init__", check_features)
+    _wrap(module, f"{model}.__init__", refuse_other_hop_or_rate)
 
 
 def _hook_tasks(module: ModuleType) -> None:

@@ -14,7 +14,7 @@ class GeneratorFacts:
     context_parameters: int
     """Of these, in the context-aware module."""
     gflops_per_second: float
-    """Floating-point operations (1e9; a multiply-add is two) for a second of audio, convolutions and linear layers."""
+    """Floating-point operations (1e9; a multiply-add is two) per second of audio, convolutions and linear layers."""
     receptive_field_frames: int
     """Mel frames that one output sample depends on, at most."""
     receptive_field_seconds: float
@@ -36,7 +36,7 @@ class _Tally:
             inputs: Channels.
             outputs: Channels.
             kernel: Taps.
-            steps: Positions a mel frame: of the output, or of the input where it is transposed.
+            steps: Positions per mel frame: of the output, or of the input where it is transposed.
             groups: As PyTorch's.
         """
         weights = inputs * outputs * kernel // groups
@@ -86,7 +86,7 @@ def _count_upsampler(tally: _Tally, inputs: int, config: GeneratorConfig) -> Non
     channels, steps = config.channels, 1
     tally.convolution(inputs, channels, config.pre_kernel)
     if config.global_channels:
-        tally.convolution(config.global_channels, channels, steps=0)  # once an utterance
+        tally.convolution(config.global_channels, channels, steps=0)  # once per utterance
     for rate, width in zip(config.upsample_rates, config.kernels, strict=True):
         tally.convolution(channels, channels // 2, width, steps)
         channels, steps = channels // 2, steps * rate

@@ -1,4 +1,4 @@
-"""Scores on disk while they are made: one JSON line an utterance and system, so that an interrupted run goes on."""
+"""Scores on disk while they are made: one JSON line per utterance and system, so that an interrupted run goes on."""
 
 import json
 import os

@@ -48,18 +48,24 @@ class UtteranceScore:
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Scores of several systems on one corpus."""
+class ScoredCorpus:
+    """What is scored, by what: known before the first figure and kept with the last."""
 
     reference: str
     systems: dict[str, str]
-    """Where each system's audio came from; the ground truth's is the reference."""
+    """Where each system's audio came from; the ground truth's, once it is scored, is the reference."""
     sample_rate: int
     """Hz."""
     metrics: tuple[MetricInfo, ...]
+    unmatched: list[Unmatched]
+
+
+@dataclass(frozen=True)
+class Scores(ScoredCorpus):
+    """Scores of several systems on one corpus."""
+
     utterances: list[UtteranceScore]
     """Sorted by utterance id, systems in the order given; bad input included."""
-    unmatched: list[Unmatched]
     estimates: dict[tuple[str, str | None, str], MetricEstimate]
     """Corpus figures by system, category (None for all) and metric."""
     comparisons: list[PairedDifference]

@@ -11,7 +11,6 @@ import numpy as np
 
 from evagan_plugin.data.systems import (
     MatchedUtterance,
-    Unmatched,
     check_system_names,
     common_sample_rate,
     match,
@@ -24,7 +23,7 @@ from evagan_plugin.evaluation.metrics.base import Family, Metric, Sums
 from evagan_plugin.evaluation.metrics.catalogue import families_for, select_metrics
 from evagan_plugin.evaluation.options import ScoringOptions
 from evagan_plugin.evaluation.processes import in_processes
-from evagan_plugin.evaluation.scores import GROUND_TRUTH, Scores, UtteranceScore, categories_of
+from evagan_plugin.evaluation.scores import GROUND_TRUTH, ScoredCorpus, Scores, UtteranceScore, categories_of
 from evagan_plugin.evaluation.utterance import score_item
 from evagan_plugin.utils.device import checked_device
 from evagan_plugin.utils.progress import track
@@ -67,19 +66,13 @@ def score_systems(
 
 
 @dataclass(frozen=True)
-class ScoringPlan:
+class ScoringPlan(ScoredCorpus):
     """Systems matched with a reference and checked; nothing is computed yet."""
 
-    reference: str
-    systems: dict[str, str]
-    """Where each system's audio lies."""
-    options: ScoringOptions
     metrics: tuple[Metric, ...]
     items: list[MatchedUtterance]
     """What can be scored, sorted by utterance id."""
-    unmatched: list[Unmatched]
-    sample_rate: int
-    """Hz."""
+    options: ScoringOptions
 
     @classmethod
     def of(cls, reference: str | Path, systems: Mapping[str, str | Path], options: ScoringOptions) -> "ScoringPlan":
@@ -91,7 +84,7 @@ class ScoringPlan:
         metrics = select_metrics(options.metrics, options.periodicity)
         items, unmatched = match(reference, systems, read_categories(options.manifest) if options.manifest else None)
         names = {name: str(path) for name, path in systems.items()}
-        return cls(str(reference), names, options, metrics, items, unmatched, common_sample_rate(items))
+        return cls(str(reference), names, common_sample_rate(items), metrics, unmatched, items, options)
 
     def run(self, out: str | Path | None = None) -> Scores:
         """Score every utterance, and go on from what is kept in ``out``."""
@@ -196,7 +189,7 @@ def _score_all(
 
 @cache
 def _prepared(names: tuple[str, ...], device: str) -> tuple[Family, ...]:
-    """Return the families of the metrics with their models, loaded once a process."""
+    """Return the families of the metrics with their models, loaded once per process."""
     families = families_for(names, device)
     for family in families:
         family.prepare()

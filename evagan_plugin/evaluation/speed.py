@@ -12,7 +12,7 @@ from evagan_plugin.utils.progress import track
 
 
 def gflops_per_second(generator: nn.Module, mel: MelConfig) -> float:
-    """Return the operations (1e9; a multiply-add is two) of convolutions and linear layers for a second of audio.
+    """Return the operations (1e9; a multiply-add is two) of convolutions and linear layers per second of audio.
 
     Args:
         generator: Any module (1, n_mels, F) -> (1, 1, F * hop), on any device, the meta device too.

@@ -1,4 +1,4 @@
-"""Third-party vocoders, BigVGAN and Vocos, from local files by their own packages; and any vocoder, ours too, by name."""
+"""Third-party vocoders, BigVGAN and Vocos, from local files by their own packages; and any vocoder by name."""
 
 import contextlib
 import io

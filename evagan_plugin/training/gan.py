@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.config import VocoderConfig
+from evagan_plugin.config.parts import AVERAGE, AVERAGE_STEPS, GENERATOR
 from evagan_plugin.errors import UsageError
 from evagan_plugin.model.discriminators import build_discriminators
 from evagan_plugin.model.generator import EVAGANGenerator
@@ -27,8 +28,6 @@ from evagan_plugin.training.losses import (
 )
 from evagan_plugin.training.smoothing import smooth
 
-GENERATOR, AVERAGE = "generator.", "ema."
-"""Begin of the names of two parts' tensors."""
 FULL_SCALE = 0.99
 """Magnitude from which a sample counts as saturated."""
 
@@ -218,7 +217,7 @@ class GANVocoder(nn.Module):
         elif not below[AVERAGE]:
             for name in below[GENERATOR]:
                 state[prefix + AVERAGE + name.removeprefix(prefix)] = state[name]
-            state[f"{prefix}{AVERAGE}steps.done"] = torch.zeros(())
+            state[prefix + AVERAGE_STEPS] = torch.zeros(())
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: object) -> None:
         self.complete_state(state_dict, prefix)

@@ -74,7 +74,7 @@ def test_tensorboard_has_losses_audio_and_figures(trained):
     assert training | {"EvalStats/avg_mel"} <= set(tags["scalars"])
     assert {tag.split("/")[-1] for tag in tags["audio"]} == {"reference", "generated"}
     assert tags["images"] and all(tag.endswith("/mel") for tag in tags["images"])
-    assert len(events.Audio(tags["audio"][0])) == 2  # one an epoch
+    assert len(events.Audio(tags["audio"][0])) == 2  # one per epoch
 
 
 def stopped(trained: Path, folder: Path, checkpoint: str) -> Path:

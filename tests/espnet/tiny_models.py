@@ -59,10 +59,24 @@ TACOTRON2 = {
     "postnet_chans": 8,
     "reduction_factor": 1,
 }
+LAYERS = {"elayers": 1, "eunits": 8, "dlayers": 1, "dunits": 8}
+DURATIONS = {"duration_predictor_layers": 1, "duration_predictor_chans": 8}
+POSTNET = {"postnet_layers": 1, "postnet_chans": 8}
+PITCH_AND_ENERGY = {
+    "energy_predictor_layers": 1,
+    "energy_predictor_chans": 8,
+    "pitch_predictor_layers": 1,
+    "pitch_predictor_chans": 8,
+}
+FASTSPEECH2 = {"adim": 8, "aheads": 2, **LAYERS, **POSTNET, **DURATIONS, **PITCH_AND_ENERGY}
+SINGER = {"embed_dim": 8, "eprenet_conv_layers": 0, **LAYERS, **POSTNET, **DURATIONS}
+"""ESPnet's ``naive_rnn_dp``."""
+SPEAKERS = {"spks": 4, "langs": 3, "spk_embed_dim": 5}
 TINY_GENERATOR = {name: TINY["vocoder_conf"][name] for name in ("preset", "generator")}
 TINY_DISCRIMINATOR = TINY["vocoder_conf"]["discriminators"]
 WHOLE = {**TINY_GENERATOR, "discriminators": TINY_DISCRIMINATOR, "training": {"segment_frames": 16}}
-FEATURES = {"fs": 16000, "n_fft": 1024, "hop_length": 256, "win_length": 1024, "n_mels": 80, "fmin": 80, "fmax": 7600}
+HOP = 256
+FEATURES = {"fs": 16000, "n_fft": 1024, "hop_length": HOP, "win_length": 1024, "n_mels": 80, "fmin": 80, "fmax": 7600}
 
 
 def awaken(generator: Module) -> Module:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# DSD100 (100 songs and their stems, 44.1 kHz): judges a trained model on music, ten items of five seconds a category.
+# DSD100 (100 songs and their stems, 44.1 kHz): judges a trained model on music, ten items of five seconds per category.
 #
 set -euo pipefail
 

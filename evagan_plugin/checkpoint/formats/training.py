@@ -6,16 +6,10 @@ from typing import Any
 from evagan_plugin.config import GeneratorConfig
 from evagan_plugin.errors import ConfigError
 
-VOCODERS = ("eva_gan", "hifigan")
+VOCODER_TYPES = ("eva_gan", "hifigan")
 """What ``vocoder:`` of a host's training config may name; the generator is an ``EVAGANGenerator`` in either case."""
 LANDMARK = "upsampler.pre.bias"
 """A tensor that every EVA-GAN generator has: what stands before it is the prefix of the generator's names."""
-DISCRIMINATORS = "gan.discriminators."
-"""Begin of the names that a host's checkpoint of a whole training has and that of a generator alone has not."""
-AVERAGE = "ema."
-"""Begin, after the prefix of :data:`AVERAGE_STEPS`, of the moving average beside the generator."""
-AVERAGE_STEPS = "ema.steps.done"
-"""Of how many steps the average is: of none, it holds nothing."""
 FIELDS = frozenset({"vocoder_conf", "preset", "mel", "generator"})
 """Top-level fields that a config of ours, or a host's that holds one, has and no config of another vocoder."""
 
@@ -24,8 +18,8 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a vocoder config, or what a host's training config has under ``vocoder_conf``."""
     if "vocoder_conf" not in config:
         return dict(config)
-    if config.get("vocoder", "eva_gan") not in VOCODERS:
-        raise ConfigError(f"vocoder is '{config['vocoder']}', not one of {', '.join(VOCODERS)}", "vocoder")
+    if config.get("vocoder", "eva_gan") not in VOCODER_TYPES:
+        raise ConfigError(f"vocoder is '{config['vocoder']}', not one of {', '.join(VOCODER_TYPES)}", "vocoder")
     return config["vocoder_conf"]
 
 

@@ -21,10 +21,10 @@ from espnet2.train.distributed_utils import (
 )
 from espnet2.utils.build_dataclass import build_dataclass
 
-from evagan_plugin.checkpoint.formats.training import DISCRIMINATORS
 from evagan_plugin.checkpoint.native import check_same_config
 from evagan_plugin.checkpoint.tensors import read_weights
 from evagan_plugin.config import VocoderConfig, build_config, config_difference, config_to_dict, read_settings
+from evagan_plugin.config.parts import DISCRIMINATORS
 from evagan_plugin.data.augmentation import refuse_given_mels
 from evagan_plugin.data.kaldi import check_no_segments, read_scp
 from evagan_plugin.data.segments import unusable_recordings
@@ -114,7 +114,7 @@ def _check_options(args: argparse.Namespace, config: VocoderConfig) -> None:
     if args.ngpu > available:
         raise UsageError(f"--ngpu {args.ngpu}, but PyTorch finds {available} GPU(s): choose --ngpu {available}")
     if args.ngpu > 1 and not args.multiprocessing_distributed:
-        raise UsageError(f"--ngpu {args.ngpu} needs --multiprocessing_distributed true (one process a GPU)")
+        raise UsageError(f"--ngpu {args.ngpu} needs --multiprocessing_distributed true (one process per GPU)")
 
 
 def _check_distributed(args: argparse.Namespace) -> None:

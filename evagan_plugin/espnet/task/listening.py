@@ -38,7 +38,7 @@ def add_listening_arguments(parser: argparse.ArgumentParser) -> None:
         "--listen_every",
         type=int,
         default=10,
-        help="Epochs from one system to the next (ESPnet validates once an epoch; num_iters_per_epoch sets the steps "
+        help="Epochs from one system to the next (ESPnet validates once per epoch; num_iters_per_epoch sets the steps "
         "of one)",
     )
 

@@ -5,6 +5,7 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_gan_espnet_model import AbsGANESPnetModel
 from torch import Tensor
 
+from evagan_plugin.checkpoint.formats.training import VOCODER_TYPES
 from evagan_plugin.espnet.task.baseline import hifigan_generator
 from evagan_plugin.model.generator import EVAGANGenerator
 from evagan_plugin.training.gan import GANVocoder
@@ -66,5 +67,5 @@ class ESPnetVocoderModel(AbsGANESPnetModel):
         return {"feats": self.gan.mel(wav.unsqueeze(1)).transpose(1, 2) if feats is None else feats}
 
 
-VOCODERS = {"eva_gan": EVAGANGenerator.from_config, "hifigan": hifigan_generator}
-"""Generators that ``vocoder:`` may name; each is built from a :class:`VocoderConfig`."""
+GENERATOR_BUILDERS = dict(zip(VOCODER_TYPES, (EVAGANGenerator.from_config, hifigan_generator), strict=True))
+"""What builds the generator that ``vocoder:`` names from a :class:`VocoderConfig`."""

@@ -22,7 +22,7 @@ from evagan_plugin.espnet.task.data import SegmentDataset, SegmentSampler
 from evagan_plugin.espnet.task.failures import host_errors
 from evagan_plugin.espnet.task.interruption import Stop
 from evagan_plugin.espnet.task.listening import add_listening_arguments
-from evagan_plugin.espnet.task.model import VOCODERS, ESPnetVocoderModel
+from evagan_plugin.espnet.task.model import GENERATOR_BUILDERS, ESPnetVocoderModel
 from evagan_plugin.espnet.task.trainer import VocoderTrainer, whole_checkpoints
 from evagan_plugin.training.gan import GANVocoder
 
@@ -49,7 +49,8 @@ class VocoderTask(AbsTask):
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
         """Add the options of the task, and defaults of ESPnet's options that suit it."""
         group = parser.add_argument_group("Vocoder")
-        group.add_argument("--vocoder", default="eva_gan", choices=sorted(VOCODERS), help="The generator to train")
+        builders = sorted(GENERATOR_BUILDERS)
+        group.add_argument("--vocoder", default="eva_gan", choices=builders, help="The generator to train")
         group.add_argument(
             "--vocoder_conf",
             action=NestedDictAction,
@@ -138,7 +139,7 @@ class VocoderTask(AbsTask):
         """Build the model of ``args.vocoder`` and ``args.vocoder_conf``; the latter becomes the whole config."""
         config = vocoder_config(args)
         args.vocoder_conf = config_to_dict(config)
-        return ESPnetVocoderModel(GANVocoder(config, VOCODERS[args.vocoder](config)))
+        return ESPnetVocoderModel(GANVocoder(config, GENERATOR_BUILDERS[args.vocoder](config)))
 
     @classmethod
     def build_model_from_file(

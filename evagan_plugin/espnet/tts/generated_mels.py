@@ -25,7 +25,7 @@ def convert_features(
     Args:
         acoustic_config: ``config.yaml`` of the acoustic model, which says what its features are.
         vocoder: Checkpoint of the vocoder, with its config beside it.
-        feats_scp: De-normalised features (F, n_mels), one file an utterance, as ``tts_inference`` writes them.
+        feats_scp: De-normalised features (F, n_mels), one file per utterance, as ``tts_inference`` writes them.
         wav_scp: The recordings; utterances without features are left out.
         out_dir: Where ``feats.scp``, ``wav.scp`` and the features go.
 

@@ -29,6 +29,8 @@ DISCRIMINATOR_NAME = "eva_gan_discriminator"
 """What ``discriminator_type`` calls :class:`JointDiscriminator`."""
 DEFAULT_PRESET = "eva_gan_base_22k"
 """Used where a config names none: it has the rate and the hop of ESPnet's own defaults."""
+HOP_OF_GENERATOR = "the product of upsample_rates, times head.istft.hop_length with an iSTFT head"
+"""What gives a generator its hop, for errors."""
 
 
 class JointGenerator(EVAGANGenerator):
@@ -128,7 +130,7 @@ def complete_joint(wrapped: Callable, instance: object, args: tuple, kwargs: Map
     wrapped(**given)
 
 
-def check_features(wrapped: Callable, instance: object, args: tuple, kwargs: Mapping[str, Any]) -> None:
+def refuse_other_hop_or_rate(wrapped: Callable, instance: object, args: tuple, kwargs: Mapping[str, Any]) -> None:
     """Around the constructors of ESPnet's GAN models: compare their acoustic features with EVA-GAN.
 
     ESPnet asserts that the hop is the generator's, without a number, and does not compare rates.
@@ -144,8 +146,8 @@ def check_features(wrapped: Callable, instance: object, args: tuple, kwargs: Map
             if generator.upsample_factor != features["n_shift"]:
                 raise ConfigError(
                     f"the acoustic features have n_shift {features['n_shift']}, the generator makes "
-                    f"{generator.upsample_factor} samples a frame (upsample_rates): choose a preset of that hop, or "
-                    "set vocoder_params.mel.hop_length and vocoder_params.generator.upsample_rates"
+                    f"{generator.upsample_factor} samples per frame: choose a preset of that hop, or set "
+                    f"vocoder_params.mel.hop_length and, in vocoder_params.generator, {HOP_OF_GENERATOR}"
                 )
             if features.get("fs", model.fs) != model.fs:  # linear spectrograms do not know their rate
                 raise ConfigError(

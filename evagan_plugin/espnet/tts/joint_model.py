@@ -24,7 +24,7 @@ ALONE = ("ema", "gain_db", "pitch_shift", "mel_smoothing")
 """What a stand-alone vocoder alone has of ``training``: an average would leave the acoustic model out, and items are
 ESPnet's."""
 
-SMALLEST = {"mpd": {"periods": [1], "channels": 1, "max_channels": 1}, "mrd": "none"}
+PLACEHOLDER_DISCRIMINATOR = {"mpd": {"periods": [1], "channels": 1, "max_channels": 1}, "mrd": "none"}
 """The discriminator that ESPnet's constructor insists on; it is thrown away."""
 
 
@@ -58,7 +58,7 @@ class EVAGANJointText2Wav(JointText2Wav):
             vocoder_type="eva_gan",
             vocoder_params=parts,
             discriminator_type="eva_gan_discriminator",
-            discriminator_params=SMALLEST,
+            discriminator_params=PLACEHOLDER_DISCRIMINATOR,
             use_feat_match_loss=False,
             use_mel_loss=False,
             **options,

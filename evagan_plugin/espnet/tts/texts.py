@@ -23,11 +23,11 @@ def refuse_unknown_texts(model: nn.Module, token_list: Sequence[str]) -> None:
         model: An ``ESPnetTTSModel``; its inference then raises :class:`UsageError` for such a text.
         token_list: The model's tokens; a text is made of positions in it.
     """
-    model.inference = functools.partial(_infer, model.inference, token_list)
-    model.batch_inference = functools.partial(_infer, model.batch_inference, token_list)
+    model.inference = functools.partial(_infer_known_texts, model.inference, token_list)
+    model.batch_inference = functools.partial(_infer_known_texts, model.batch_inference, token_list)
 
 
-def _infer(
+def _infer_known_texts(
     infer: Callable, token_list: Sequence[str], text: Tensor | list[Tensor], *args: Any, **kwargs: Any
 ) -> dict[str, Any]:
     for tokens in text if isinstance(text, list) else [text]:

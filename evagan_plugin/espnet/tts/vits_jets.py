@@ -34,7 +34,7 @@ from evagan_plugin.espnet.tts.joint import (
 from evagan_plugin.espnet.tts.joint_model import EVAGANJointText2Wav
 from evagan_plugin.espnet.tts.texts import refuse_unknown_texts
 
-SMALLEST = {
+PLACEHOLDER_HIFIGAN = {
     "channels": 2,
     "kernel_size": 1,
     "upsample_scales": [1],
@@ -130,12 +130,12 @@ def _load(
     for module in model.modules():
         if isinstance(module, JointGenerator):
             module.remove_weight_norm()
-    model.inference = functools.partial(_infer, model.inference)
+    model.inference = functools.partial(_infer_without_graph, model.inference)
     refuse_unknown_texts(model, args.token_list)
     return model, args
 
 
-def _infer(infer: Callable, *args: Any, **kwargs: Any) -> dict[str, Any]:
+def _infer_without_graph(infer: Callable, *args: Any, **kwargs: Any) -> dict[str, Any]:
     with torch.inference_mode():
         made = infer(*args, **kwargs)
     # Copies are ordinary tensors, which may be changed in place.
@@ -154,7 +154,7 @@ def _without_decoder(generator_params: Mapping[str, Any], prefix: str) -> dict[s
             raise ConfigError(
                 f"tts_conf.generator_params.{name} is of ESPnet's HiFi-GAN: vocoder_params describes EVA-GAN"
             )
-    return {**generator_params, **{prefix + name: value for name, value in SMALLEST.items()}}
+    return {**generator_params, **{prefix + name: value for name, value in PLACEHOLDER_HIFIGAN.items()}}
 
 
 def _from_preset(

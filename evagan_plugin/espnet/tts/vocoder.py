@@ -9,10 +9,12 @@ from typing import Any
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 from torch import Tensor, nn
 
+from evagan_plugin.audio.features import check_shape
 from evagan_plugin.audio.mel import MelConfig, MelConversion, MelMismatchError, fixed_fields
 from evagan_plugin.checkpoint.files import CONFIG, locate
 from evagan_plugin.config import list_presets, load_preset, read_settings
 from evagan_plugin.errors import ConfigError, UsageError
+from evagan_plugin.espnet.tts.joint import HOP_OF_GENERATOR
 from evagan_plugin.espnet.tts.texts import refuse_unknown_texts
 from evagan_plugin.inference.vocoder import EVAGANVocoder
 
@@ -42,9 +44,7 @@ class ESPnetVocoder:
         Raises:
             UsageError: If the number of bands is another, or a value is not finite.
         """
-        bands = self.vocoder.mel_config.n_mels
-        if feats.dim() != 2 or feats.shape[1] != bands:
-            raise UsageError(f"features of shape (frames, {bands}) are expected, not {tuple(feats.shape)}")
+        check_shape(feats.shape, self.vocoder.mel_config.n_mels, "features", "frames_first")
         mel = feats.t().float().cpu()
         return self.vocoder.synthesize(mel if self.conversion is None else self.conversion(mel)).to(feats.device)
 
@@ -183,7 +183,7 @@ def _remedy(source: MelConfig, target: MelConfig) -> str:
     if presets:
         return f"Train the vocoder with preset: {' or '.join(presets)}"
     changes = ", ".join(f"{name}: {str(value).lower()}" for name, value in fields.items() if value != ours[name])
-    rates = ""
+    hop = ""
     if source.hop_length != target.hop_length:
-        rates = f" and vocoder_conf.generator.upsample_rates whose product is {source.hop_length}"
-    return f"Train the vocoder with vocoder_conf.mel: {{{changes}}}{rates}"
+        hop = f" and vocoder_conf.generator of hop {source.hop_length}: {HOP_OF_GENERATOR}"
+    return f"Train the vocoder with vocoder_conf.mel: {{{changes}}}{hop}"

@@ -87,7 +87,7 @@ class Family(Protocol):
     metrics: tuple[Metric, ...]
 
     def prepare(self) -> None:
-        """Load the library and its model, once a process.
+        """Load the library and its model, once per process.
 
         Raises:
             EvaganError: If a package is missing; the message names the extra.

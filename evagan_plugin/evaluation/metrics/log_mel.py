@@ -12,7 +12,7 @@ from evagan_plugin.evaluation.metrics.base import Metric, NotScored, Sums
 
 @cache
 def mel_transform(config: MelConfig) -> MelSpectrogram:
-    """Return the transform of a config, made once a process."""
+    """Return the transform of a config, made once per process."""
     return MelSpectrogram(config).eval()
 
 

@@ -68,7 +68,7 @@ export class Player {
 
   /**
    * Start samples of equal length together, one of them audible.
-   * `onTime(position, audible, advanced)` is told several times a second; `onEnd(completed)` once.
+   * `onTime(position, audible, advanced)` is told several times per second; `onEnd(completed)` once.
    */
   async start(buffers, audible, { offset = 0, onTime = () => {}, onEnd = () => {} } = {}) {
     await this.unlock();

@@ -137,7 +137,7 @@ def test_two_processes_train_the_model_of_one(unbroken: Path, command: Callable,
 
 @pytest.mark.slow
 def test_workers_are_spawned_as_espnet_does_for_gpus(command: Callable, tmp_path: Path):
-    """What ``--multiprocessing_distributed true`` does with one process a GPU, here on CPUs."""
+    """What ``--multiprocessing_distributed true`` does with one process per GPU, here on CPUs."""
     args = VocoderTask.get_parser().parse_args(command(tmp_path / "exp", {"dist_backend": "gloo"}))
     address = {"dist_master_addr": "localhost", "dist_master_port": free_port(), "dist_world_size": 2}
     workers = []

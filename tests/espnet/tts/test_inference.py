@@ -12,7 +12,7 @@ from espnet2.bin.tts_inference import Text2Speech
 from espnet2.tasks.svs import SVSTask
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 from host_commands import run
-from tiny_models import FEATURES, vocoder_of
+from tiny_models import FEATURES, HOP, vocoder_of
 
 from evagan_plugin import EVAGANVocoder
 from evagan_plugin.errors import UsageError
@@ -21,7 +21,6 @@ from evagan_plugin.espnet.tts.vocoder import ESPnetVocoder
 
 register()
 
-HOP = 256
 HOST = ("-m", "espnet2.bin.tts_inference")
 WRAPPER = ("-m", "evagan_plugin.espnet.bin.tts_inference")
 

@@ -4,14 +4,12 @@ import pytest
 import torch
 from espnet2.bin.tts_inference import Text2Speech
 from host_commands import run
-from tiny_models import WHOLE
+from tiny_models import HOP, WHOLE
 
 from evagan_plugin.errors import UsageError
 from evagan_plugin.espnet import register
 
 register()
-
-HOP = 256
 
 
 @pytest.mark.parametrize(
@@ -72,7 +70,7 @@ if __name__ == "__main__":
         worker.join()
     sys.exit(max(worker.exitcode for worker in workers))
 """
-"""What ``--multiprocessing_distributed true`` does with one process a GPU, here on CPUs."""
+"""What ``--multiprocessing_distributed true`` does with one process per GPU, here on CPUs."""
 
 
 @pytest.mark.slow

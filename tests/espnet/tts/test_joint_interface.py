@@ -6,7 +6,17 @@ from espnet2.gan_tts.espnet_model import ESPnetGANTTSModel
 from espnet2.gan_tts.hifigan.loss import FeatureMatchLoss, GeneratorAdversarialLoss
 from espnet2.gan_tts.joint.joint_text2wav import JointText2Wav
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
-from tiny_models import FEATURES, TACOTRON2, TINY_DISCRIMINATOR, TINY_GENERATOR, WHOLE, awaken
+from tiny_models import (
+    FASTSPEECH2,
+    FEATURES,
+    HOP,
+    SPEAKERS,
+    TACOTRON2,
+    TINY_DISCRIMINATOR,
+    TINY_GENERATOR,
+    WHOLE,
+    awaken,
+)
 
 from evagan_plugin.errors import ConfigError
 from evagan_plugin.espnet import register
@@ -15,25 +25,7 @@ from evagan_plugin.espnet.tts.joint_model import EVAGANJointText2Wav
 
 register()
 
-HOP = 256
 ACOUSTIC = {"idim": 10, "odim": 80, "segment_size": 16, "text2mel_type": "tacotron2"}
-FASTSPEECH2 = {
-    "adim": 8,
-    "aheads": 2,
-    "elayers": 1,
-    "eunits": 8,
-    "dlayers": 1,
-    "dunits": 8,
-    "postnet_layers": 1,
-    "postnet_chans": 8,
-    "duration_predictor_layers": 1,
-    "duration_predictor_chans": 8,
-    "energy_predictor_layers": 1,
-    "energy_predictor_chans": 8,
-    "pitch_predictor_layers": 1,
-    "pitch_predictor_chans": 8,
-}
-SPEAKERS = {"spks": 4, "langs": 3, "spk_embed_dim": 5}
 
 
 def joint(**options) -> JointText2Wav:

@@ -9,7 +9,7 @@ import torch
 import yaml
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 from espnet2.tts.feats_extract.log_spectrogram import LogSpectrogram
-from tiny_models import FEATURES, TINY, vocoder_of
+from tiny_models import FEATURES, HOP, TINY, vocoder_of
 
 from evagan_plugin import EVAGANVocoder
 from evagan_plugin.audio.mel import MelSpectrogram
@@ -22,7 +22,6 @@ from evagan_plugin.espnet.tts.generated_mels import align, check_features, conve
 from evagan_plugin.espnet.tts.vocoder import load_vocoder, mel_of
 from evagan_plugin.model.generator import EVAGANGenerator
 
-HOP = 256
 TINY_CONFIG = TINY["vocoder_conf"]
 
 
@@ -64,22 +63,29 @@ def test_a_mismatch_lists_every_field_with_both_values_and_what_to_do(tmp_path):
         ConfigError, match=r"hop_length is 200 there and 256 here; n_mels is 64 .* and 80 here"
     ) as caught:
         load_vocoder(directory, feats_extract=hop)
-    assert "upsample_rates whose product is 200" in str(caught.value)
+    assert "generator of hop 200: the product of upsample_rates, times head.istft.hop_length" in str(caught.value)
 
 
-def test_what_the_remedy_says_makes_a_vocoder_that_fits(tmp_path):
+HOP_128 = {
+    "waveform": {"upsample_rates": [8, 16]},
+    "istft": {"upsample_rates": [4], "head": {"istft": {"n_fft": 128, "hop_length": 32}}},
+}
+
+
+@pytest.mark.parametrize("head", HOP_128)
+def test_what_the_remedy_says_makes_a_vocoder_that_fits(head, tmp_path):
     """The options that an error names, put into a config, are accepted."""
     extractor = LogMelFbank(**{**FEATURES, "hop_length": 128, "fmax": 7000})
     with pytest.raises(ConfigError) as caught:
         load_vocoder(vocoder_of(tmp_path / "other"), feats_extract=extractor)
     remedy = str(caught.value).partition("vocoder_conf.mel: ")[2]
-    mel, _, rates = remedy.partition(" and vocoder_conf.generator.upsample_rates whose product is ")
-    assert rates == "128"
+    mel, _, hop = remedy.partition(" and vocoder_conf.generator of hop ")
+    assert hop == "128: the product of upsample_rates, times head.istft.hop_length with an iSTFT head"
     config = build_config(
         {
             **TINY_CONFIG,
             "mel": yaml.safe_load(mel),
-            "generator": {**TINY_CONFIG["generator"], "upsample_rates": [8, 16]},
+            "generator": {**TINY_CONFIG["generator"], **HOP_128[head]},
         }
     )
     save_checkpoint(tmp_path / "fits", config, EVAGANGenerator.from_config(config))
@@ -139,7 +145,7 @@ def test_a_truncated_checkpoint_is_refused(trained_vocoder, tmp_path):
 
 def test_features_of_another_shape_are_refused(tiny_vocoder):
     vocoder = load_vocoder(tiny_vocoder)
-    with pytest.raises(UsageError, match=r"\(frames, 80\) are expected, not \(80, 7\)"):
+    with pytest.raises(UsageError, match=r"\(80, 7\), not \(frames, 80\): frames and bands are swapped"):
         vocoder(torch.zeros(80, 7))
 
 

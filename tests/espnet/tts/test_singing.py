@@ -11,7 +11,7 @@ from espnet2.gan_svs.joint.joint_score2wav import JointScore2Wav
 from espnet2.tasks.s2st import S2STTask
 from espnet2.tasks.svs import SVSTask
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
-from tiny_models import FEATURES, TINY_DISCRIMINATOR, TINY_GENERATOR
+from tiny_models import FEATURES, HOP, SINGER, TINY_DISCRIMINATOR, TINY_GENERATOR
 
 from evagan_plugin import EVAGANVocoder
 from evagan_plugin.errors import ConfigError, UsageError
@@ -21,19 +21,6 @@ from evagan_plugin.espnet.tts.vocoder import ESPnetVocoder
 
 register()
 
-HOP = 256
-SINGER = {
-    "embed_dim": 8,
-    "eprenet_conv_layers": 0,
-    "elayers": 1,
-    "eunits": 8,
-    "dlayers": 1,
-    "dunits": 8,
-    "postnet_layers": 1,
-    "postnet_chans": 8,
-    "duration_predictor_layers": 1,
-    "duration_predictor_chans": 8,
-}
 NOTES = torch.tensor([1, 2, 3, 1])
 
 

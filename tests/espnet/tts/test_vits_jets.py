@@ -8,7 +8,7 @@ from espnet2.bin.tts_inference import Text2Speech
 from espnet2.tasks.gan_tts import GANTTSTask
 from espnet2.torch_utils.safe_torch_load import safe_torch_load
 from host_commands import run
-from tiny_models import FEATURES, TINY_DISCRIMINATOR, TINY_GENERATOR, awaken
+from tiny_models import FEATURES, HOP, LAYERS, PITCH_AND_ENERGY, SPEAKERS, TINY_DISCRIMINATOR, TINY_GENERATOR, awaken
 
 from evagan_plugin.errors import ConfigError
 from evagan_plugin.espnet import register
@@ -17,7 +17,6 @@ from evagan_plugin.espnet.tts.vits_jets import EVAGANJETS, EVAGANVITS
 
 register()
 
-HOP = 256
 VITS_PARAMS = {
     "hidden_channels": 8,
     "segment_size": 16,
@@ -29,17 +28,12 @@ VITS_PARAMS = {
 }
 JETS_PARAMS = {
     "adim": 8,
-    "elayers": 1,
-    "eunits": 8,
-    "dlayers": 1,
-    "dunits": 8,
+    **LAYERS,
+    **PITCH_AND_ENERGY,
     "duration_predictor_chans": 8,
-    "pitch_predictor_layers": 1,
-    "pitch_predictor_chans": 8,
-    "energy_predictor_chans": 8,
     "segment_size": 16,
 }
-SPEAKERS = {"spks": 4, "langs": 3, "spk_embed_dim": 5, "global_channels": 6}
+VITS_SPEAKERS = {**SPEAKERS, "global_channels": 6}
 WHO = {"sids": torch.tensor([[1], [2]]), "lids": torch.tensor([[0], [1]]), "spembs": torch.randn(2, 5)}
 
 
@@ -78,7 +72,7 @@ CASES = {
     "vits, speakers": (lambda: vits(spks=4, global_channels=6), lambda: batch(513, sids=WHO["sids"])),
     "vits, languages": (lambda: vits(langs=3, global_channels=6), lambda: batch(513, lids=WHO["lids"])),
     "vits, embeddings": (lambda: vits(spk_embed_dim=5, global_channels=6), lambda: batch(513, spembs=WHO["spembs"])),
-    "vits, speakers and languages": (lambda: vits(**SPEAKERS), lambda: batch(513, **WHO)),
+    "vits, speakers and languages": (lambda: vits(**VITS_SPEAKERS), lambda: batch(513, **WHO)),
     "jets": (lambda: jets(), lambda: jets_batch()),
     "jets, speakers": (
         lambda: jets(spks=4, spk_embed_dim=5),
@@ -114,9 +108,9 @@ def test_inference_has_whole_frames_with_and_without_teacher_forcing(case):
 
 
 def test_the_decoder_is_ours_and_takes_the_condition():
-    model = vits(**SPEAKERS).eval()
+    model = vits(**VITS_SPEAKERS).eval()
     assert isinstance(model.generator.decoder, JointGenerator)
-    assert model.generator.decoder.config.global_channels == SPEAKERS["global_channels"]
+    assert model.generator.decoder.config.global_channels == VITS_SPEAKERS["global_channels"]
     assert model.generator.upsample_factor == HOP
     assert model.fs == 16000
     assert isinstance(jets().generator.generator, JointGenerator)
@@ -125,7 +119,7 @@ def test_the_decoder_is_ours_and_takes_the_condition():
 
 @torch.no_grad()
 def test_vits_speaks_differently_for_another_speaker():
-    model = vits(**SPEAKERS).eval()
+    model = vits(**VITS_SPEAKERS).eval()
     awaken(model.generator.decoder)
     text, feats = torch.randint(1, 9, (6,)), torch.randn(12, 513)
     wavs = []

@@ -127,7 +127,7 @@ def test_the_picture_follows_the_audible_system(robot):
         [words] = state(robot)["pictures"]
         assert words.startswith(f"Mel spectrograms of hard, 0 to 8 kHz: reference, {name}, and their difference")
     sizes = robot.script("return [...document.images].filter((i) => i.offsetParent).map((i) => i.naturalWidth)")
-    assert len(sizes) == 3, "one chart and one picture an utterance"
+    assert len(sizes) == 3, "one chart and one picture per utterance"
     assert min(sizes) > 200
 
 

@@ -55,7 +55,7 @@ def _logged(events: Path, means: Mapping[int, float]) -> dict[int, float]:
 
 
 def draw_curves(curves: Mapping[str, Sequence[Curve]], out: Path) -> None:
-    """Write a picture of training and validation loss: a line a variant, the mean over seeds, and their range.
+    """Write a picture of training and validation loss: a line per variant, the mean over seeds, and their range.
 
     Args:
         curves: By variant, the curves of its seeds.

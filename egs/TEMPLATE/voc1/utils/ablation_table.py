@@ -114,11 +114,11 @@ def schedule_of(config: dict[str, Any]) -> str:
 
 
 def render(runs: Sequence[Run], metrics: Sequence[MetricInfo], about: str) -> str:
-    """Return the table of all: a row a variant, mean and range over its seeds."""
+    """Return the table of all: a row per variant, mean and range over its seeds."""
     base = [run for run in runs if run.variant == BASE]
     head = ["variant", "seeds", "parameters"]
     head += [f"{metric.label} {ARROW[metric.better]}" for metric in metrics]
-    head += ["ms a step", "time ratio", f"{runs[0].device} memory (GiB)", "memory ratio"]
+    head += ["ms per step", "time ratio", f"{runs[0].device} memory (GiB)", "memory ratio"]
     rows = []
     for variant in variants_of(runs):
         own = [run for run in runs if run.variant == variant]
