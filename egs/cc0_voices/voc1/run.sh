@@ -11,6 +11,6 @@ FORWARD_TO=./voc.sh
 
 ./voc.sh \
     --train_config conf/train_eva_gan_tiny_16k.yaml \
-    --score_metrics m_stft,pesq_wb,periodicity_rmse,vuv_f1,log_mel_l1 \
+    --score_metrics m_stft,pesq_wb,stoi,periodicity_rmse,vuv_f1,log_mel_l1 \
     --local_data_opts "--corpora ${corpora@Q} --partial ${partial}" \
     "${forwarded[@]}"

@@ -52,6 +52,17 @@ def f1(sums: np.ndarray) -> np.ndarray:
         return 2 * hits / (2 * hits + false_alarms + misses)
 
 
+def correlation(sums: np.ndarray) -> np.ndarray:
+    """Pearson's correlation from n and the sums of x, y, x squared, y squared, xy: ``(..., 6)`` to ``(...)``.
+
+    NaN where fewer than two pairs are there, or one of them does not vary.
+    """
+    n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = np.sqrt(np.maximum(n * xx - x * x, 0.0) * np.maximum(n * yy - y * y, 0.0))
+        return np.where(n > 1, (n * xy - x * y) / spread, np.nan)
+
+
 @dataclass(frozen=True)
 class MetricInfo:
     """What tables say of a metric: one column of them."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from evagan_plugin.errors import UsageError, nearest
 from evagan_plugin.evaluation.metrics.base import Family, Metric
 from evagan_plugin.evaluation.metrics.cepstrum import GeneralisedCepstrum, WorldCepstrum
+from evagan_plugin.evaluation.metrics.intelligibility import Intelligibility
 from evagan_plugin.evaluation.metrics.log_mel import LogMel
 from evagan_plugin.evaluation.metrics.naturalness import DistillMOS
 from evagan_plugin.evaluation.metrics.periodicity import Periodicity
@@ -13,6 +14,7 @@ from evagan_plugin.evaluation.metrics.speaker import SpeakerCosine
 from evagan_plugin.evaluation.metrics.stft import MultiResolutionSTFT
 
 PITCH = ("periodicity_rmse", "vuv_f1", "pitch_rmse_cents")
+F0 = ("f0_rmse", "f0_corr")
 SETS = {
     "fast": ("m_stft", "pesq_wb", "log_mel_l1", *(f"{name}_tiny" for name in PITCH)),
     "full": (
@@ -20,6 +22,9 @@ SETS = {
         "pesq_wb",
         "log_mel_l1",
         *PITCH,
+        *F0,
+        "stoi",
+        "estoi",
         "mcd_world",
         "mcd_ttslr",
         "distillmos",
@@ -35,6 +40,7 @@ def all_families(device: str = "cpu") -> tuple[Family, ...]:
     return (
         MultiResolutionSTFT(),
         PESQ(),
+        Intelligibility(),
         LogMel(),
         Periodicity("tiny", device),
         Periodicity("full", device),
@@ -72,7 +78,7 @@ def select_metrics(wanted: str | Iterable[str] = "fast", periodicity: str | None
         names.update(SETS.get(part, (part,)))
     if periodicity is not None:
         suffix = "_tiny" if periodicity == "tiny" else ""
-        names = {_base(name) + suffix if _base(name) in PITCH else name for name in names}
+        names = {_base(name) + suffix if _base(name) in PITCH + F0 else name for name in names}
     if not names:
         raise UsageError("no metric is selected")
     return tuple(metric for name, metric in known.items() if name in names)

@@ -1,5 +1,7 @@
 """Periodicity RMSE, voiced/unvoiced F1 and pitch RMSE as CARGAN measures them (Morrison et al. 2022, section 4.2).
 
+F0 RMSE (Hz) and F0 correlation are of the same pitch track, over the frames that are voiced in both.
+
 The figures with CREPE's tiny network are a fast proxy; they carry names of their own, for they are not comparable
 with those of the full network, which papers print.
 """
@@ -15,7 +17,15 @@ import torch
 import torch.nn.functional as F
 import torchaudio
 
-from evagan_plugin.evaluation.metrics.base import Metric, NotScored, Sums, f1, require_quietly, root_mean_square
+from evagan_plugin.evaluation.metrics.base import (
+    Metric,
+    NotScored,
+    Sums,
+    correlation,
+    f1,
+    require_quietly,
+    root_mean_square,
+)
 
 SAMPLE_RATE = 22050
 """Hz at which frames are counted; audio of another rate is resampled to it."""
@@ -70,6 +80,26 @@ def _metrics(suffix: str, network: str) -> tuple[Metric, ...]:
             pool=root_mean_square,
             speech_only=True,
         ),
+        Metric(
+            name=f"f0_rmse{suffix}",
+            label=f"F0 RMSE{label}",
+            unit="Hz",
+            better="lower",
+            pooling="all frames",
+            definition=f"{how}: root mean square difference of pitch in Hz over frames voiced in both",
+            pool=root_mean_square,
+            speech_only=True,
+        ),
+        Metric(
+            name=f"f0_corr{suffix}",
+            label=f"F0 correlation{label}",
+            unit="",
+            better="higher",
+            pooling="all frames",
+            definition=f"{how}: Pearson's correlation of pitch in Hz over frames voiced in both",
+            pool=correlation,
+            speech_only=True,
+        ),
     )
 
 
@@ -113,6 +143,8 @@ class Periodicity:
 
     def compare(self, reference: PitchTrack, hypothesis: PitchTrack) -> dict[str, Sums]:
         both = reference.voiced & hypothesis.voiced
+        first, second = reference.pitch[both].double(), hypothesis.pitch[both].double()
+        products = (first, second, first.square(), second.square(), first * second)
         cents = 1200 * (reference.pitch[both].log2() - hypothesis.pitch[both].log2())
         difference = reference.periodicity - hypothesis.periodicity
         false_alarms = (~reference.voiced & hypothesis.voiced).sum()
@@ -121,6 +153,8 @@ class Periodicity:
             f"periodicity_rmse{self.suffix}": (float(difference.double().square().sum()), float(difference.numel())),
             f"vuv_f1{self.suffix}": (float(both.sum()), float(false_alarms), float(misses)),
             f"pitch_rmse_cents{self.suffix}": (float(cents.double().square().sum()), float(both.sum())),
+            f"f0_rmse{self.suffix}": (float((first - second).square().sum()), float(both.sum())),
+            f"f0_corr{self.suffix}": (float(both.sum()), *(float(product.sum()) for product in products)),
         }
 
     def _predict(self, audio: torch.Tensor, hop: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -20,6 +20,7 @@ PACKAGES = (
     "numpy",
     "auraloss",
     "pesq",
+    "pystoi",
     "torchcrepe",
     "pyworld",
     "pysptk",

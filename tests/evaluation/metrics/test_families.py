@@ -3,21 +3,23 @@
 import numpy as np
 import pytest
 import soundfile
+import torch
 from metric_signals import SAMPLE_RATE, make_voice, with_noise
 
 from evagan_plugin.evaluation.metrics.base import NotScored
 from evagan_plugin.evaluation.metrics.catalogue import all_families
 from evagan_plugin.evaluation.metrics.cepstrum import GeneralisedCepstrum, WorldCepstrum
+from evagan_plugin.evaluation.metrics.intelligibility import Intelligibility
 from evagan_plugin.evaluation.metrics.log_mel import LogMel, log_mel_l1
 from evagan_plugin.evaluation.metrics.naturalness import DistillMOS
-from evagan_plugin.evaluation.metrics.periodicity import Periodicity
+from evagan_plugin.evaluation.metrics.periodicity import Periodicity, PitchTrack
 from evagan_plugin.evaluation.metrics.pesq import PESQ
 from evagan_plugin.evaluation.metrics.speaker import SpeakerCosine
 from evagan_plugin.evaluation.metrics.stft import MultiResolutionSTFT
 
 MINUS_1_DB = np.float32(10 ** (-1 / 20))
 MCD = (WorldCepstrum, GeneralisedCepstrum)
-FAST = (MultiResolutionSTFT, PESQ, LogMel, lambda: Periodicity("tiny"))
+FAST = (MultiResolutionSTFT, PESQ, Intelligibility, LogMel, lambda: Periodicity("tiny"))
 
 
 def measure(family, reference, hypothesis, sample_rate=SAMPLE_RATE):
@@ -31,7 +33,7 @@ def measure(family, reference, hypothesis, sample_rate=SAMPLE_RATE):
 @pytest.mark.parametrize("sample_rate", [16000, 44100])
 def test_identical_audio_has_the_best_score(make, sample_rate):
     wav = make_voice(0.6, sample_rate=sample_rate)
-    best = {"pesq_wb": 4.644, "vuv_f1_tiny": 1.0}
+    best = {"pesq_wb": 4.644, "vuv_f1_tiny": 1.0, "f0_corr_tiny": 1.0, "stoi": 1.0, "estoi": 1.0}
     for name, value in measure(make(), wav, wav.copy(), sample_rate).items():
         assert value == pytest.approx(best.get(name, 0.0), abs=1e-3), name
 
@@ -159,6 +161,31 @@ def test_pitch_error_is_in_cents():
         for pitch in (200.0, 200.0 * 2 ** (1 / 12))
     )
     assert measure(Periodicity("tiny"), low, high)["pitch_rmse_cents_tiny"] == pytest.approx(100, abs=15)
+
+
+def test_f0_error_is_in_hz_and_its_correlation_that_of_the_voiced_frames():
+    family = Periodicity("tiny")
+    family.prepare()
+    pitch = torch.tensor([100.0, 110.0, 130.0, 90.0, 500.0])
+    voiced = torch.tensor([True, True, True, True, False])
+    first = PitchTrack(pitch, torch.ones(5), voiced)
+    higher = PitchTrack(pitch + torch.tensor([3.0, 3.0, 3.0, 3.0, -400.0]), torch.ones(5), voiced)
+    other = PitchTrack(torch.tensor([120.0, 100.0, 125.0, 95.0, 60.0]), torch.ones(5), torch.ones(5) > 0)
+    moved, unlike = (
+        {m.name: m.value(family.compare(first, x)[m.name]) for m in family.metrics} for x in (higher, other)
+    )
+    assert (moved["f0_rmse_tiny"], moved["f0_corr_tiny"]) == (pytest.approx(3.0), pytest.approx(1.0))
+    assert unlike["f0_corr_tiny"] == pytest.approx(np.corrcoef(pitch[:4], other.pitch[:4])[0, 1])
+
+
+def test_intelligibility_knows_no_level_and_falls_with_noise_and_lost_syllables():
+    wav = make_voice(1.5)
+    assert measure(Intelligibility(), wav, 0.2 * wav)["stoi"] == pytest.approx(1.0, abs=1e-6)
+    little, much = (measure(Intelligibility(), wav, with_noise(wav, decibels)) for decibels in (15, -5))
+    assert all(little[name] > much[name] + 0.1 for name in ("stoi", "estoi"))
+    mostly_silent = wav * (np.arange(wav.size) < 0.2 * SAMPLE_RATE)
+    with pytest.raises(NotScored, match="are not silent"):
+        measure(Intelligibility(), mostly_silent, wav)
 
 
 def test_noise_for_a_voice_is_unvoiced():
