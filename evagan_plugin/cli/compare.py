@@ -16,6 +16,7 @@ from evagan_plugin.cli.options import (
     Reference,
     Results,
     SkipBroken,
+    VersaScores,
 )
 from evagan_plugin.evaluation.options import CompareOptions
 
@@ -36,6 +37,7 @@ def compare(
             "parameters and real-time factor join the table. May be given again.",
         ),
     ] = None,
+    versa_scores: VersaScores = None,
     protocol: Annotated[
         str | None, typer.Option(help="Print published figures beside: libritts (24 kHz).")
     ] = CompareOptions.protocol,
@@ -59,10 +61,11 @@ def compare(
 ) -> None:
     """Compare systems: all that `evagan score` writes, one table (Markdown, JSON, LaTeX), and a page to hear and see
     the worst utterances."""
-    from evagan_plugin.data.systems import check_sources, parse_models, parse_systems
+    from evagan_plugin.data.systems import check_sources, parse_named, parse_systems
 
     named = parse_systems(systems)
-    models = parse_models(model or [])
+    models = parse_named("--model", model or [], "NAME=PATH, NAME=bigvgan:PATH or NAME=vocos:PATH")
+    versa = parse_named("--versa-scores", versa_scores or [], "NAME=FILE")
     check_sources(reference, *named.values())  # before torch is imported, which takes seconds
 
     from evagan_plugin.evaluation.report.compare import compare_systems
@@ -77,6 +80,7 @@ def compare(
         nj=nj,
         device=device,
         models=models,
+        versa=versa,
         rounds=rounds,
         protocol=protocol,
         worst_by=worst_by,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evagan_plugin.cli.options import Manifest
+from evagan_plugin.cli.options import Manifest, VersaScores
 from evagan_plugin.listening.design.options import LANGUAGES, ListeningOptions, read_consent
 from evagan_plugin.listening.design.protocols import PROTOCOLS
 
@@ -165,14 +165,16 @@ def report(
     scores: Annotated[
         list[Path] | None, typer.Option(help="scores.json of 'evagan score', to compare with; repeatable.")
     ] = None,
+    versa_scores: VersaScores = None,
     keep: Annotated[list[int] | None, typer.Option(help="Rater to keep, whatever the screening finds.")] = None,
     exclude: Annotated[list[int] | None, typer.Option(help="Rater to leave out.")] = None,
     no_screening: Annotated[bool, typer.Option("--no-screening", help="Keep all raters.")] = False,
     database: Database = None,
 ) -> None:
     """Print the scores, and write report.md, .json, .csv and pictures."""
+    from evagan_plugin.data.systems import parse_named
     from evagan_plugin.listening.design.design import load_design
-    from evagan_plugin.listening.results.objective import kept_metrics, read_scores
+    from evagan_plugin.listening.results.objective import add_versa, kept_metrics, read_scores
     from evagan_plugin.listening.results.render import render_markdown, write_report
     from evagan_plugin.listening.results.report import ReportOptions, analyse
     from evagan_plugin.listening.results.screening import ScreeningRules
@@ -182,6 +184,8 @@ def report(
     metrics = kept_metrics(test, design)
     for path in scores or []:
         metrics |= read_scores(path)
+    versa = parse_named("--versa-scores", versa_scores or [], "NAME=FILE")
+    metrics = add_versa(metrics, versa, [system.name for system in design.systems])
     rules = None if no_screening else ScreeningRules()
     with open_store(test, design, database) as store:
         found = analyse(design, store, ReportOptions(rules, keep or (), exclude or (), metrics))

@@ -21,3 +21,10 @@ SkipBroken = Annotated[
 ]
 Processes = Annotated[int, typer.Option(min=1, help="Number of processes.")]
 Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, ...")]
+VersaScores = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=FILE",
+        help="Result file of VERSA (JSON lines) for a system: its figures join as further columns. May be given again.",
+    ),
+]

@@ -30,6 +30,10 @@ def score(
         Path | None, typer.Option(help="Directory for tables, JSON and CSV; an interrupted run goes on from there.")
     ] = None,
     results: Results = None,
+    versa: Annotated[
+        Path | None,
+        typer.Option(help="Also write JSON lines as VERSA does; of several systems FILE.SYSTEM.jsonl each."),
+    ] = None,
     manifest: Manifest = ScoringOptions.manifest,
     ground_truth: GroundTruth = ScoringOptions.ground_truth,
     skip_broken: SkipBroken = False,
@@ -60,6 +64,11 @@ def score(
     typer.echo(scores_markdown(scores))
     if out:
         for path in write_scores(scores, out):
+            typer.echo(path, err=True)
+    if versa:
+        from evagan_plugin.evaluation.versa import write_versa
+
+        for path in write_versa(scores, versa):
             typer.echo(path, err=True)
     if results:
         write_results(scores, results, ["evagan", *sys.argv[1:]])

@@ -80,21 +80,26 @@ def parse_systems(arguments: Sequence[str]) -> dict[str, str]:
     return systems
 
 
-def parse_models(arguments: Sequence[str]) -> dict[str, str]:
-    """Read ``NAME=MODEL`` arguments of ``--model``.
+def parse_named(option: str, arguments: Sequence[str], expected: str) -> dict[str, str]:
+    """Read the ``NAME=VALUE`` arguments of an option that may be given for each system.
+
+    Args:
+        option: The option, for errors.
+        arguments: What it was given.
+        expected: The forms that it takes, for errors.
 
     Raises:
-        UsageError: If one has no name or no model, or a name comes twice.
+        UsageError: If one has no name or no value, or a name comes twice.
     """
-    models: dict[str, str] = {}
+    values: dict[str, str] = {}
     for argument in arguments:
-        name, model = split_name(argument)
-        if not name or not model:
-            raise UsageError(f"--model {argument}: NAME=PATH, NAME=bigvgan:PATH or NAME=vocos:PATH is expected")
-        if name in models:
-            raise UsageError(f"--model {argument}: '{name}' has a model already, {models[name]}")
-        models[name] = model
-    return models
+        name, value = split_name(argument)
+        if not name or not value:
+            raise UsageError(f"{option} {argument}: {expected} is expected")
+        if name in values:
+            raise UsageError(f"{option} {argument}: '{name}' has one already, {values[name]}")
+        values[name] = value
+    return values
 
 
 def check_sources(*sources: str | Path) -> None:

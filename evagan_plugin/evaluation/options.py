@@ -23,6 +23,8 @@ class ScoringOptions:
     """Number of processes."""
     device: str = "cpu"
     """Where networks run, e.g. ``cuda``: those of metrics, and the models whose speed is measured."""
+    versa: Mapping[str, str | Path] = field(default_factory=dict)
+    """By system, a result file of VERSA whose figures become further columns."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from evagan_plugin.evaluation.options import ScoringOptions
 from evagan_plugin.evaluation.processes import in_processes
 from evagan_plugin.evaluation.scores import GROUND_TRUTH, ScoredCorpus, Scores, UtteranceScore, categories_of
 from evagan_plugin.evaluation.utterance import score_item
+from evagan_plugin.evaluation.versa import VersaFigures, read_versa_of, versa_metrics, with_versa
 from evagan_plugin.utils.device import checked_device
 from evagan_plugin.utils.progress import track
 
@@ -73,6 +74,8 @@ class ScoringPlan(ScoredCorpus):
     items: list[MatchedUtterance]
     """What can be scored, sorted by utterance id."""
     options: ScoringOptions
+    versa: dict[str, VersaFigures]
+    """By system, what VERSA measured."""
 
     @classmethod
     def of(cls, reference: str | Path, systems: Mapping[str, str | Path], options: ScoringOptions) -> "ScoringPlan":
@@ -84,7 +87,8 @@ class ScoringPlan(ScoredCorpus):
         metrics = select_metrics(options.metrics, options.periodicity)
         items, unmatched = match(reference, systems, read_categories(options.manifest) if options.manifest else None)
         names = {name: str(path) for name, path in systems.items()}
-        return cls(str(reference), names, common_sample_rate(items), metrics, unmatched, items, options)
+        versa = read_versa_of(systems, options.versa, [item.utt_id for item in items])
+        return cls(str(reference), names, common_sample_rate(items), metrics, unmatched, items, options, versa)
 
     def run(self, out: str | Path | None = None) -> Scores:
         """Score every utterance, and go on from what is kept in ``out``."""
@@ -102,16 +106,18 @@ class ScoringPlan(ScoredCorpus):
         utterances = [score for item in self.items for score in found[item.utt_id]]
         if journal:
             journal.close(utterances)
+        utterances = [with_versa(score, self.versa) for score in utterances]
+        metrics = (*self.metrics, *versa_metrics(self.versa))
         systems = self.systems | ({GROUND_TRUTH: self.reference} if self.options.ground_truth else {})
         return Scores(
             reference=self.reference,
             systems=systems,
             sample_rate=self.sample_rate,
-            metrics=self.metrics,
+            metrics=metrics,
             utterances=utterances,
             unmatched=self.unmatched,
-            estimates=_estimates(utterances, systems, self.metrics),
-            comparisons=_differences(utterances, self.systems, self.metrics),
+            estimates=_estimates(utterances, systems, metrics),
+            comparisons=_differences(utterances, self.systems, metrics),
         )
 
 

@@ -1,7 +1,7 @@
 """Objective metrics beside the human scores: kept in the test folder, one file per system, and compared with them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,36 @@ def read_scores(path: str | Path) -> dict[str, ObjectiveMetrics]:
         defined = {name: value for name, value in score.values.items() if not np.isnan(value)}
         systems[score.system].values[score.utt_id] = defined
     return systems
+
+
+def add_versa(
+    metrics: Mapping[str, ObjectiveMetrics], files: Mapping[str, str | Path], systems: Collection[str]
+) -> dict[str, ObjectiveMetrics]:
+    """Return the metrics of each system with those of its result file of VERSA.
+
+    Args:
+        metrics: By system.
+        files: Result file by system.
+        systems: All systems of the test.
+
+    Raises:
+        UsageError: If a file is something else, or of no system of the test.
+    """
+    from evagan_plugin.evaluation.versa import PREFIX, better, read_versa
+
+    found = dict(metrics)
+    for system, path in files.items():
+        if system not in systems:
+            raise UsageError(f"{path} is of '{system}', which is not in the test: {nearest(system, systems)}")
+        own = found.get(system, ObjectiveMetrics({}))
+        values = {utterance: dict(row) for utterance, row in own.values.items()}
+        directions = dict(own.better)
+        for utterance, row in read_versa(path).items():
+            for name, value in row.items():
+                values.setdefault(utterance, {})[PREFIX + name] = value
+                directions[PREFIX + name] = better(name)
+        found[system] = ObjectiveMetrics(values, directions)
+    return found
 
 
 def system_scores(path: str | Path, system: str) -> ObjectiveMetrics:

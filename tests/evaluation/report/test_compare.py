@@ -199,7 +199,7 @@ def test_names_cannot_become_markup(compare, place):
         (["--protocol", "libritt"], "unknown protocol 'libritt': did you mean 'libritts'?"),
         (["-m", "nears=tiny"], "--model nears=tiny: no system is called 'nears': did you mean 'near'?"),
         (["-m", "near"], "--model near: NAME=PATH, NAME=bigvgan:PATH or NAME=vocos:PATH is expected"),
-        (["-m", "near=a", "-m", "near=b"], "--model near=b: 'near' has a model already, a"),
+        (["-m", "near=a", "-m", "near=b"], "--model near=b: 'near' has one already, a"),
         (["-m", "near=tiny"], "--model near=tiny: there is no checkpoint tiny"),
         (["-m", "near=vocos:x"], "--model near=vocos:x: vocos: there is no file x"),
         (["--metrics", "mos"], "unknown metric 'mos'"),

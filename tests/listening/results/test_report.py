@@ -17,7 +17,7 @@ from evagan_plugin.evaluation.bootstrap import MetricEstimate
 from evagan_plugin.evaluation.metrics.base import MetricInfo
 from evagan_plugin.evaluation.scores import Scores, UtteranceScore
 from evagan_plugin.listening import ObjectiveMetrics, add_system
-from evagan_plugin.listening.results.objective import kept_metrics, read_scores
+from evagan_plugin.listening.results.objective import add_versa, kept_metrics, read_scores
 from evagan_plugin.listening.results.pictures import draw_scores, draw_steps
 from evagan_plugin.listening.results.render import render_markdown, write_report
 from evagan_plugin.listening.results.report import CategoryScores, Report, ReportOptions, SystemScore, analyse
@@ -239,6 +239,25 @@ def test_utterances_where_metrics_and_ears_differ_are_found(voted, tmp_path):
     [correlation] = report.correlations
     assert correlation.spearman < -0.3 and correlation.cells == len(cells)
     assert plain.correlations == plain.disagreements == []
+
+
+def test_figures_of_versa_stand_beside_the_ears(voted, tmp_path):
+    items = [item.id for item in voted.design.items]
+    for system in ("good", "bad"):
+        lines = [json.dumps({"key": item, "utmos": 3.0 + (system == "good"), "text": "one"}) for item in items]
+        (tmp_path / f"{system}.jsonl").write_text("\n".join(lines))
+    kept = {"good": ObjectiveMetrics({items[0]: {"m_stft": 1.0}}, {"m_stft": "lower"})}
+    files = {system: tmp_path / f"{system}.jsonl" for system in ("good", "bad")}
+    metrics = add_versa(kept, files, ["good", "bad"])
+    assert metrics["good"].values[items[0]] == {"m_stft": 1.0, "versa_utmos": 4.0}
+    with voted.store as store:
+        report = analyse(voted.design, store, ReportOptions(metrics=metrics))
+    assert {row.system: row.metrics["versa_utmos"] for row in report.systems if row.metrics} == {
+        "good": 4.0,
+        "bad": 3.0,
+    }
+    with pytest.raises(UsageError, match=r"is of 'other', which is not in the test"):
+        add_versa({}, {"other": tmp_path / "good.jsonl"}, ["good", "bad"])
 
 
 def test_ab_reports_preferences_within_trials(make_test):
