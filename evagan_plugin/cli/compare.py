@@ -39,7 +39,7 @@ def compare(
     ] = None,
     versa_scores: VersaScores = None,
     protocol: Annotated[
-        str | None, typer.Option(help="Print published figures beside: libritts (24 kHz).")
+        str | None, typer.Option(help="Published figures to print beside: libritts (24 kHz) or ljspeech (22.05 kHz).")
     ] = CompareOptions.protocol,
     metrics: Metrics = CompareOptions.metrics,
     periodicity: Periodicity = CompareOptions.periodicity,

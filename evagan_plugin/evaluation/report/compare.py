@@ -37,7 +37,7 @@ class Comparison:
         """What a reader of the tables must know."""
         notes = [self.costs.method] if self.costs else []
         measured = {metric.name for metric in self.scores.metrics}
-        lacking = [name for name in self.protocol.metrics if name not in measured] if self.protocol else []
+        lacking = [name for name in self.protocol.own_metrics if name not in measured] if self.protocol else []
         if lacking:
             notes.append(f"Published, but not measured in this run: {', '.join(lacking)} (--metrics full).")
         return notes

@@ -34,6 +34,8 @@ class Cell:
     """What follows it in smaller type: interval, number of utterances."""
     value: float = math.nan
     """What is compared where the best of a column is marked."""
+    interval: tuple[float, float] | None = None
+    """95 %; None for what has none."""
     best: bool = False
 
 
@@ -73,18 +75,32 @@ def systems_and_costs_table(scores: Scores, costs: Costs | None) -> Table:
 
 
 def mark_best(table: Table) -> Table:
-    """Return the table with the best cells of each column marked, equal ones all; the ground truth does not compete."""
+    """Return the table with the best of each column marked; the ground truth does not compete.
+
+    Figures with an interval: the best, where its interval is apart from that of every other. Others: the best, equal
+    ones all.
+    """
     rows = [list(row) for row in table.rows]
     for place, column in enumerate(table.columns):
         cells = [row[place] for row in rows if row[0].text != GROUND_TRUTH and not math.isnan(row[place].value)]
         if column.better is None or len(cells) < 2:
             continue
         best = (min if column.better == "lower" else max)(cells, key=lambda cell: cell.value)
+        # What is printed decides: nobody can see a difference beyond it.
+        winners = [cell for cell in cells if cell.text == best.text]
+        if best.interval and not all(_apart(best, cell) for cell in cells if cell is not best):
+            continue
         for row in rows:
-            # What is printed decides: nobody can see a difference beyond it.
-            if row[place] in cells and row[place].text == best.text:
+            if any(row[place] is cell for cell in winners):
                 row[place] = replace(row[place], best=True)
     return Table(table.columns, tuple(map(tuple, rows)))
+
+
+def _apart(first: Cell, second: Cell) -> bool:
+    """Whether the intervals of two figures have nothing in common."""
+    if not first.interval or not second.interval:
+        return False
+    return first.interval[1] < second.interval[0] or second.interval[1] < first.interval[0]
 
 
 def differences_table(scores: Scores) -> Table:
@@ -130,11 +146,12 @@ def _metric_columns(scores: Scores) -> Sequence[Column]:
 def _estimate_cell(estimate: MetricEstimate, utterances: int) -> Cell:
     if estimate.utterances == 0:
         return Cell("not scored")
-    interval = ""
+    text = ""
+    interval = (estimate.low, estimate.high)
     if not math.isnan(estimate.value) and estimate.utterances > 1:
-        interval = f"[{number(estimate.low)}, {number(estimate.high)}]"
+        text = f"[{number(estimate.low)}, {number(estimate.high)}]"
     fewer = f"(n={estimate.utterances})" if estimate.utterances < utterances else ""
-    return Cell(number(estimate.value), " ".join(filter(None, [interval, fewer])), estimate.value)
+    return Cell(number(estimate.value), " ".join(filter(None, [text, fewer])), estimate.value, interval=interval)
 
 
 def _cost_cells(cost: Cost | None) -> tuple[Cell, ...]:

@@ -31,6 +31,22 @@ def test_what_prints_alike_is_equally_good_and_the_ground_truth_does_not_compete
     assert best(mark_best(table(1.001, 1.002, 3.0, 0.0))) == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("intervals", "expected"),
+    [
+        (((0.9, 1.1), (1.2, 1.4), (1.0, 2.0)), []),  # the third could be as good
+        (((0.9, 1.1), (1.2, 1.4), (1.15, 2.0)), ["a"]),
+        (((0.9, 1.1), None, (1.2, 2.0)), []),
+    ],
+)
+def test_the_best_is_marked_only_where_its_interval_is_apart(intervals, expected):
+    cells = [
+        Cell(f"{value:.1f}", value=value, interval=each) for value, each in zip((1, 1.3, 1.5), intervals, strict=True)
+    ]
+    rows = tuple((Cell(name), cell) for name, cell in zip("abc", cells, strict=True))
+    assert best(mark_best(Table((Column("system"), Column("M-STFT", "lower")), rows))) == expected
+
+
 def test_one_system_alone_is_not_the_best_and_an_undefined_figure_never_is():
     assert best(mark_best(table(1.0))) == []
     assert best(mark_best(table(float("nan"), 1.0, 2.0))) == ["b"]
