@@ -44,6 +44,8 @@ OPTIMIZATION = tuple(
     f"{option}{suffix}{part}" for suffix in ("", "2") for option in ("optim", "scheduler") for part in ("", "_conf")
 )
 """Options whose effect is kept in a checkpoint."""
+ONE_CYCLE = "onecyclelr"
+"""The one scheduler that cannot go on after its last step."""
 WAYS_TO_COMPUTE = ("foreach", "fused")
 """Settings of an optimizer that change its speed alone."""
 
@@ -159,9 +161,15 @@ def _check_optimization(args: argparse.Namespace) -> None:
             )
             where = f"scheduler{suffix}_conf"
             if scheduler is not None:
-                scheduler_classes[scheduler](optimizer, **settings["scheduler"])
+                built = scheduler_classes[scheduler](optimizer, **settings["scheduler"])
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{where}: {error}") from error
+        steps = (args.num_iters_per_epoch or 0) * args.max_epoch
+        if scheduler == ONE_CYCLE and built.total_steps < steps:
+            raise ConfigError(
+                f"{where}: {ONE_CYCLE} ends after {built.total_steps} steps, the training after {steps}, which is "
+                "max_epoch times num_iters_per_epoch: leave total_steps out, or make it as many"
+            )
 
 
 def _is_number(text: str) -> bool:

@@ -17,7 +17,7 @@ from evagan_plugin.data.kaldi import read_table
 from evagan_plugin.data.segments import SegmentCrop, stack
 from evagan_plugin.errors import ConfigError, one_line_errors
 from evagan_plugin.espnet.export import espnet_init_param
-from evagan_plugin.espnet.task.checks import check_files, check_options, only_training
+from evagan_plugin.espnet.task.checks import ONE_CYCLE, check_files, check_options, only_training
 from evagan_plugin.espnet.task.data import SegmentDataset, SegmentSampler
 from evagan_plugin.espnet.task.failures import host_errors
 from evagan_plugin.espnet.task.interruption import Stop
@@ -104,7 +104,7 @@ class VocoderTask(AbsTask):
             if args is None:
                 args = cls.get_parser().parse_args(cmd)
             if not args.print_config and args.output_dir is not None:
-                _complete_optimization(args)
+                complete_optimization(args)
                 check_options(args, vocoder_config(args))
                 with only_training(args):
                     started = Path(args.output_dir) / "init"
@@ -217,10 +217,18 @@ def vocoder_config(args: argparse.Namespace) -> VocoderConfig:
         raise error.within("vocoder_conf") from None
 
 
-def _complete_optimization(args: argparse.Namespace) -> None:
-    """Fill in defaults beside the keys that a config gives: ESPnet's parser takes a config's dict as the whole."""
+def complete_optimization(args: argparse.Namespace) -> None:
+    """Fill in defaults beside the keys that a config gives: ESPnet's parser takes a config's dict as the whole.
+
+    ``onecyclelr`` without a length has that of the training, which ESPnet's trainer steps it through.
+    """
     for suffix in ("", "2"):
         for option, name, defaults in (("optim", OPTIM, OPTIM_CONF), ("scheduler", SCHEDULER, SCHEDULER_CONF)):
             if getattr(args, option + suffix) == name:
                 conf = getattr(args, f"{option}{suffix}_conf")
                 setattr(args, f"{option}{suffix}_conf", defaults | (conf or {}))
+        if getattr(args, f"scheduler{suffix}") == ONE_CYCLE and args.num_iters_per_epoch:
+            conf = getattr(args, f"scheduler{suffix}_conf") or {}
+            if not conf.keys() & {"total_steps", "epochs"}:
+                conf = {**conf, "total_steps": args.num_iters_per_epoch * args.max_epoch}
+                setattr(args, f"scheduler{suffix}_conf", conf)

@@ -12,7 +12,7 @@ import torch
 
 from evagan_plugin.errors import EvaganError
 from evagan_plugin.espnet.task import checks
-from evagan_plugin.espnet.task.task import VocoderTask
+from evagan_plugin.espnet.task.task import VocoderTask, complete_optimization, vocoder_config
 from evagan_plugin.espnet.task.trainer import whole_checkpoints
 from evagan_plugin.utils.lock import locked
 
@@ -70,6 +70,15 @@ def folder(an4: Path, tmp_path: Path) -> Path:
             {"scheduler_conf": {"gama": 0.1}},
             "scheduler_conf: ExponentialLR.__init__() got an unexpected keyword argument 'gama'",
         ),
+        (
+            {
+                "scheduler": "onecyclelr",
+                "scheduler_conf": {"max_lr": 0.001, "total_steps": 10},
+                "num_iters_per_epoch": 4,
+                "max_epoch": 3,
+            },
+            "scheduler_conf: onecyclelr ends after 10 steps, the training after 12",
+        ),
         ({"ngpu": 64}, "--ngpu 64, but PyTorch finds"),
         ({"init_param": ["nowhere.pth"]}, "there is no file nowhere.pth"),
         ({"valid_data_path_and_name_and_type": ["a.scp,wav,sound"], "max_epoch": 1}, "is not PATH,NAME,TYPE"),
@@ -77,6 +86,15 @@ def folder(an4: Path, tmp_path: Path) -> Path:
 )
 def test_config(fails: Fails, config: dict, message: str):
     assert message in fails(config)
+
+
+def test_one_cycle_is_as_long_as_the_training(repository: Path):
+    config = repository / "egs/cc0_voices/voc1/conf/train_eva_gan_tiny_16k.yaml"
+    args = VocoderTask.get_parser().parse_args(["--config", str(config), "--max_epoch", "3"])
+    complete_optimization(args)
+    for conf in (args.scheduler_conf, args.scheduler2_conf):
+        assert conf["total_steps"] == 3 * args.num_iters_per_epoch == 3000
+    checks.check_options(args, vocoder_config(args))
 
 
 def test_unknown_config_keys_of_espnet_stay_argparse_errors(command: Callable, capsys, tmp_path: Path):
