@@ -34,7 +34,19 @@ READS_A_CONFIG = {"pydantic", "yaml"}
 HEAVY = TORCH | READS_A_CONFIG | {"scipy", "numba", "soundfile", "huggingface_hub"}
 HOST_PART = {"espnet": "espnet", "espnet2": "espnet", "TTS": "coqui", "trainer": "coqui"}
 """Packages of the hosts, and the one part of the house that may import each."""
-OPTIONAL = {*HOST_PART, "librosa", "matplotlib", "pesq", "torchcrepe", "auraloss", "fastapi", "sqlalchemy", "scipy"}
+OPTIONAL = {
+    *HOST_PART,
+    "librosa",
+    "matplotlib",
+    "pesq",
+    "torchcrepe",
+    "auraloss",
+    "fastapi",
+    "sqlalchemy",
+    "scipy",
+    "onnx",
+    "onnxruntime",
+}
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ UNSUPPORTED = re.compile(r"Unsupported global: GLOBAL (\S+)|unsupported GLOBAL (
 """What PyTorch says of a name in a pickle that is not allowed."""
 TRAINING_STATE = frozenset({"mpd", "msd", "mrd", "optim_g", "optim_d"})
 """Entries of the file that HiFi-GAN and its kin write beside the generator's."""
+EXPORTS = (".onnx", ".pt2")
+"""Suffixes of files that compute but hold no weights by our names."""
 
 
 class _PassedOver:
@@ -68,9 +70,11 @@ def read_weights(path: str | Path, entry: str | None = None) -> dict[str, Tensor
 
     Raises:
         EvaganError: If the file is damaged, holds more than weights, or holds no weights by name.
-        UsageError: If there are no weights of the name ``entry``.
+        UsageError: If there are no weights of the name ``entry``, or the file is an export.
     """
     path = Path(path)
+    if path.suffix.lower() in EXPORTS:
+        raise UsageError(f"{path} is an export, which nothing is made of: give the checkpoint that it was made of")
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     levels = [content]
     for holder in HOLDERS:

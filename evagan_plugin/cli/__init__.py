@@ -11,6 +11,7 @@ from evagan_plugin.cli import listen
 from evagan_plugin.cli.compare import compare
 from evagan_plugin.cli.convert import convert
 from evagan_plugin.cli.doctor import doctor
+from evagan_plugin.cli.export import export
 from evagan_plugin.cli.format import format_
 from evagan_plugin.cli.info import info
 from evagan_plugin.cli.pack import pack
@@ -40,6 +41,7 @@ app.command()(doctor)
 app.command("format")(format_)
 app.command(cls=SynthCommand)(synth)
 app.command()(convert)
+app.command()(export)
 app.command()(pack)
 app.command()(score)
 app.command()(compare)

@@ -34,7 +34,7 @@ def pack(
 
     metrics = _figures(scores, system) if scores else {}
     facts = ModelFacts(data=data, training=training, license=license_, metrics=metrics, test_data=test_data)
-    vocoder = EVAGANVocoder.load(model, config)
+    vocoder = EVAGANVocoder.load(model, config, engine="torch")
     try:
         vocoder.save_pretrained(out_dir, model_card_kwargs={"facts": facts})
     except OSError as error:

@@ -27,6 +27,7 @@ class Dtype(StrEnum):
     float32 = "float32"
     bfloat16 = "bfloat16"
     float64 = "float64"
+    auto = "auto"
 
 
 def synth(
@@ -35,8 +36,8 @@ def synth(
         typer.Argument(
             metavar="MODEL",
             help="Name of a model that comes with the package (see `evagan info`), checkpoint directory, .safetensors, "
-            "training checkpoint (.pth) or published weights; bigvgan:PATH or vocos:PATH for another project's "
-            "vocoder, which may also be written --vocoder KIND:PATH.",
+            "training checkpoint (.pth), published weights, exported .onnx; bigvgan:PATH or vocos:PATH for another "
+            "project's vocoder, which may also be written --vocoder KIND:PATH.",
         ),
     ],
     source: Annotated[
@@ -49,7 +50,19 @@ def synth(
     out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Where UTT_ID.wav and wav.scp go.")],
     config: Annotated[Path | None, typer.Option(help="Config, where it does not lie beside the checkpoint.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
-    dtype: Annotated[Dtype, typer.Option(help="Type to compute in.")] = Dtype.float32,
+    dtype: Annotated[
+        Dtype,
+        typer.Option(
+            help="Type to compute in; auto: bfloat16 on a CPU that has it, where waveforms hardly change by it."
+        ),
+    ] = Dtype.float32,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="torch or onnxruntime (CPU); an .onnx opens with the latter, all else with torch."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads to compute with; OMP_NUM_THREADS where it is set, else all cores.")
+    ] = None,
     untrained: Annotated[
         bool, typer.Option("--untrained", help="Use the model's config with random weights: a floor to compare with.")
     ] = False,
@@ -61,12 +74,13 @@ def synth(
 
     # Before torch is imported, which takes seconds.
     utterances = find_utterances(source, features=True)
-    check_vocoder(model, config)
+    check_vocoder(model, config, engine, device, dtype.value, threads)
 
     from evagan_plugin.inference.batch import synthesize_all
     from evagan_plugin.inference.third_party import open_vocoder
 
-    failed = synthesize_all(open_vocoder(model, config, device, dtype.value, untrained), utterances, out_dir)
+    vocoder = open_vocoder(model, config, device, dtype.value, untrained, engine, threads)
+    failed = synthesize_all(vocoder, utterances, out_dir)
     typer.echo(f"{len(utterances) - len(failed)} of {len(utterances)} utterances written to {out_dir}")
     if failed:
         listed = "; ".join(f"{utt_id}: {reason}" for utt_id, reason in failed.items())

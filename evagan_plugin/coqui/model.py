@@ -11,6 +11,7 @@ from TTS.config.shared_configs import BaseAudioConfig
 from TTS.vocoder.models.base_vocoder import BaseVocoder
 
 from evagan_plugin.audio.mel import MelConversion
+from evagan_plugin.checkpoint.native import check_same_config
 from evagan_plugin.checkpoint.tensors import fill, generator_weights, one_generator, read_weights
 from evagan_plugin.config import config_to_dict
 from evagan_plugin.coqui.checks import check_data, check_run, check_state
@@ -29,6 +30,8 @@ from evagan_plugin.coqui.progress import Progress, best_loss, resume, stop_at
 from evagan_plugin.data.segments import SegmentCrop, SegmentSampler
 from evagan_plugin.errors import ConfigError, UsageError
 from evagan_plugin.evaluation.spectrograms import mel_figure
+from evagan_plugin.inference.exported import is_onnx, read_facts
+from evagan_plugin.inference.onnx_engine import OnnxGenerator
 from evagan_plugin.training.gan import GANVocoder
 from evagan_plugin.training.health import Health
 
@@ -98,7 +101,8 @@ class EvaGan(BaseVocoder):
         strict: bool = True,
         cache: bool = False,
     ) -> None:
-        """Load a checkpoint (``.pth`` of this model, or any file with an EVA-GAN generator that fits the config).
+        """Load a checkpoint: ``.pth`` of this model, any file with an EVA-GAN generator that fits the config, or, for
+        inference, an exported ``.onnx`` that does.
 
         Args:
             config: Not looked at: the model was built from it.
@@ -113,6 +117,9 @@ class EvaGan(BaseVocoder):
         path = Path(checkpoint_path)
         if not path.is_file():
             raise UsageError(f"there is no checkpoint {path}")
+        if is_onnx(path) and eval:
+            self._load_exported(path)
+            return
         state = read_weights(path)
         chosen = one_generator(state, path) if eval else state
         fill(self.gan.generator, generator_weights(chosen, path), path)
@@ -123,6 +130,12 @@ class EvaGan(BaseVocoder):
         elif strict:
             check_state(self, state, path)
             self.load_state_dict(state)
+
+    def _load_exported(self, path: Path) -> None:
+        """Let onnxruntime compute, on the CPU."""
+        check_same_config(self.gan.config, read_facts(path).config, path)
+        self.gan.discriminators, self.gan.ema, self.gan.generator = nn.ModuleDict(), None, OnnxGenerator(path)
+        self.eval()
 
     def train_step(self, batch: dict, criterion: nn.Module, optimizer_idx: int) -> tuple[dict, dict]:
         """Take the step of one optimizer; the value of ``loss`` is the weighted sum, its gradient the balanced one."""

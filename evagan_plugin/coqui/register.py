@@ -83,9 +83,11 @@ def _check_config_file(model_file: str, model_config: str, **_: object) -> None:
     """
     from evagan_plugin.checkpoint.tensors import generator_weights, read_weights
     from evagan_plugin.config import read_settings
+    from evagan_plugin.inference.exported import is_onnx
 
     try:
-        generator_weights(read_weights(model_file), model_file)
+        if not is_onnx(model_file):
+            generator_weights(read_weights(model_file), model_file)
     except EvaganError:
         return
     if not model_config:

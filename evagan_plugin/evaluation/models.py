@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evagan_plugin.errors import EvaganError, UsageError, nearest
+from evagan_plugin.evaluation.cost import inspect_generator
 from evagan_plugin.evaluation.speed import gflops_per_second, measure, prepare
+from evagan_plugin.inference.onnx_engine import OnnxGenerator
 from evagan_plugin.inference.third_party import open_vocoder
 from evagan_plugin.inference.vocoder import Vocoder
 from evagan_plugin.utils.device import describe_device
@@ -83,14 +85,25 @@ def measure_costs(vocoders: Mapping[str, Vocoder], models: Mapping[str, str], de
     # What comes out is counted, not what goes in: with centred frames it is a hop less.
     seconds = {name: prepared[name]().shape[-1] / vocoder.sample_rate for name, vocoder in vocoders.items()}
     times = measure(prepared, rounds)
+    sizes = {name: _size(vocoder) for name, vocoder in vocoders.items()}
     costs = {
         name: Cost(
             model=models[name],
             sample_rate=vocoder.sample_rate,
-            parameters=sum(tensor.numel() for tensor in vocoder.generator.parameters()),
-            gflops_per_second=gflops_per_second(vocoder.generator, vocoder.mel_config),
+            parameters=sizes[name][0],
+            gflops_per_second=sizes[name][1],
             real_time_factor=statistics.median(times[name]) / seconds[name],
         )
         for name, vocoder in vocoders.items()
     }
     return Costs(describe_device(device), rounds, costs)
+
+
+def _size(vocoder: Vocoder) -> tuple[int, float]:
+    """Return parameters, and operations (1e9) for a second of audio."""
+    generator = vocoder.generator
+    if isinstance(generator, OnnxGenerator):  # it has none in PyTorch, but it is what its config says
+        facts = inspect_generator(vocoder.config)
+        return facts.parameters, facts.gflops_per_second
+    parameters = sum(tensor.numel() for tensor in generator.parameters())
+    return parameters, gflops_per_second(generator, vocoder.mel_config)

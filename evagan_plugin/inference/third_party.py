@@ -16,8 +16,8 @@ from evagan_plugin.checkpoint.formats.fields import take
 from evagan_plugin.checkpoint.tensors import fill, folded, read_weights
 from evagan_plugin.config import MelConfig, read_settings
 from evagan_plugin.errors import ConfigError, UsageError, nearest, require
-from evagan_plugin.inference.model_argument import split_model, third_party_files
-from evagan_plugin.inference.vocoder import EVAGANVocoder, Vocoder
+from evagan_plugin.inference.model_argument import choose_engine, split_model, third_party_files
+from evagan_plugin.inference.vocoder import Dtype, EVAGANVocoder, Vocoder
 
 VOCOS_CLASSES = {
     "feature_extractor": "vocos.feature_extractors.MelSpectrogramFeatures",
@@ -33,6 +33,8 @@ def open_vocoder(
     device: str | torch.device = "cpu",
     dtype: str | torch.dtype = "float32",
     untrained: bool = False,
+    engine: str | None = None,
+    threads: int | None = None,
 ) -> Vocoder:
     """Open a vocoder by what a user calls it.
 
@@ -41,28 +43,34 @@ def open_vocoder(
             :func:`open_third_party` does.
         config: Its config, where it does not lie beside the weights.
         device: Where to compute.
-        dtype: Floating-point type to compute in, or its name.
+        dtype: Floating-point type to compute in, or its name, or ``"auto"``: bfloat16 on a CPU that has it, where
+            waveforms hardly change by it.
         untrained: Take the config alone, with random weights; of ours only.
+        engine: ``"torch"`` or ``"onnxruntime"``, as :meth:`EVAGANVocoder.load` takes it.
+        threads: Threads to compute with.
 
     Raises:
-        UsageError: If there is no such file or kind.
+        UsageError: If there is no such file, kind or engine.
         EvaganError: If it cannot be opened.
     """
     kind, path = split_model(spec)
-    dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+    dtype = getattr(torch, dtype) if isinstance(dtype, str) and dtype != "auto" else dtype
     if kind and untrained:
         raise UsageError(f"untrained: only a vocoder of ours can be built from its config alone, not {spec}")
-    if kind:
-        return open_third_party(f"{kind}:{path}", config, device, dtype)
-    load = EVAGANVocoder.untrained if untrained else EVAGANVocoder.load
-    return load(path, config, device, dtype)
+    if not kind:
+        load = EVAGANVocoder.untrained if untrained else EVAGANVocoder.load
+        return load(path, config, device, dtype, engine=engine, threads=threads)
+    choose_engine(spec, config, engine, str(device), str(dtype).removeprefix("torch."), threads)
+    if threads:
+        torch.set_num_threads(threads)
+    return open_third_party(f"{kind}:{path}", config, device, dtype)
 
 
 def open_third_party(
     spec: str,
     config: str | Path | None = None,
     device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
+    dtype: Dtype = torch.float32,
 ) -> Vocoder:
     """Open another project's vocoder.
 

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,10 +19,18 @@ from evagan_plugin.checkpoint.hub import ModelFacts, download, model_card
 from evagan_plugin.checkpoint.native import save_checkpoint
 from evagan_plugin.config import MelConfig, VocoderConfig
 from evagan_plugin.errors import UsageError
+from evagan_plugin.inference.export import onnx_model
+from evagan_plugin.inference.exported import is_onnx, read_facts
+from evagan_plugin.inference.model_argument import choose_engine
+from evagan_plugin.inference.onnx_engine import OnnxGenerator
+from evagan_plugin.inference.precision import automatic_dtype
 from evagan_plugin.model.generator import EVAGANGenerator
 from evagan_plugin.utils.device import checked_device
 
 logger = logging.getLogger(__name__)
+
+Dtype = torch.dtype | Literal["auto"]
+"""Type to compute in; ``"auto"``: bfloat16 on a CPU that has it, where waveforms hardly change by it, else float32."""
 
 
 class Vocoder:
@@ -33,7 +42,7 @@ class Vocoder:
         mel: What the generator hears.
         generator: Maps log-mels (B, n_mels, F) to waveforms (B, 1, F * hop); it is put into evaluation mode.
         device: Where to compute, e.g. ``"cpu"`` or ``"cuda"``.
-        dtype: Floating-point type of weights and computation.
+        dtype: Floating-point type of weights and computation, or ``"auto"``, of which a line says what was chosen.
     """
 
     def __init__(
@@ -41,11 +50,14 @@ class Vocoder:
         mel: MelConfig,
         generator: nn.Module,
         device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: Dtype = torch.float32,
     ) -> None:
         self.mel_config = mel
         """What the mels that go in must be."""
-        self.device, self.dtype = checked_device(device), dtype
+        self.device = checked_device(device)
+        if dtype == "auto":
+            dtype = automatic_dtype(generator.eval().to(self.device, torch.float32), mel, self.device)
+        self.dtype = dtype
         self.generator = generator.eval().to(self.device, dtype)
         self.mel_spectrogram = MelSpectrogram(mel).to(self.device)
         self._doubted = False
@@ -126,19 +138,22 @@ class EVAGANVocoder(
 
     Args:
         config: The whole vocoder.
-        generator: Its generator; it is changed in place (evaluation mode, weight norm folded in).
+        generator: Its generator, or that of another engine; it is changed in place (evaluation mode, weight norm
+            folded in).
         device: Where to compute, e.g. ``"cpu"`` or ``"cuda"``.
-        dtype: Floating-point type of weights and computation.
+        dtype: Floating-point type of weights and computation, or ``"auto"``, of which a line says what was chosen.
     """
 
     def __init__(
         self,
         config: VocoderConfig,
-        generator: EVAGANGenerator,
+        generator: EVAGANGenerator | OnnxGenerator,
         device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: Dtype = torch.float32,
     ) -> None:
-        super().__init__(config.mel, generator.remove_weight_norm(), device, dtype)
+        if isinstance(generator, EVAGANGenerator):
+            generator.remove_weight_norm()
+        super().__init__(config.mel, generator, device, dtype)
         self.config = config
         # The mixin would write it a second time, as config.json.
         self._hub_mixin_config = None
@@ -149,22 +164,52 @@ class EVAGANVocoder(
         path: str | Path,
         config: str | Path | None = None,
         device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: Dtype = torch.float32,
+        engine: str | None = None,
+        threads: int | None = None,
     ) -> "EVAGANVocoder":
-        """Open a checkpoint.
+        """Open a checkpoint, or an ONNX file that was made of one.
 
         Args:
             path: Directory with ``config.yaml`` and ``model.safetensors``, the name of a model that comes with the
                 package (``"eva_gan_tiny_16k"``), a training checkpoint (``.pth``) of ESPnet or Coqui TTS, or a
-                published one that can be converted; with its config beside it.
+                published one that can be converted; with its config beside it. Or what ``evagan export`` has
+                written as ``.onnx``, whose config is inside.
             config: Config file, where it does not lie beside the weights.
             device: Where to compute.
-            dtype: Floating-point type to compute in.
+            dtype: Floating-point type to compute in, or ``"auto"``.
+            engine: ``"torch"`` or ``"onnxruntime"`` (CPU, float32), which takes a checkpoint too and exports it in
+                memory; the one that opens the file when None.
+            threads: Threads to compute with: of the whole process with torch, of this vocoder with onnxruntime; as
+                PyTorch has chosen (``OMP_NUM_THREADS``) when None.
 
         Raises:
-            EvaganError: If there is no checkpoint, it is damaged, or weights and config do not fit.
+            EvaganError: If there is no checkpoint, it is damaged, weights and config do not fit, or the engine is not
+                installed.
         """
-        return cls(*open_checkpoint(path, config), device=device, dtype=dtype)
+        name = str(dtype).removeprefix("torch.")
+        engine = choose_engine(path, config, engine, str(device), name, threads)
+        if is_onnx(path):
+            return cls(read_facts(path).config, OnnxGenerator(path, threads), device, dtype)
+        return cls._on(engine, threads, *open_checkpoint(path, config), device, dtype)
+
+    @classmethod
+    def _on(
+        cls,
+        engine: str,
+        threads: int | None,
+        config: VocoderConfig,
+        generator: EVAGANGenerator,
+        device: str | torch.device,
+        dtype: Dtype,
+    ) -> "EVAGANVocoder":
+        """Return the vocoder of a generator on an engine."""
+        if engine == "onnxruntime":
+            model = onnx_model(generator.remove_weight_norm().eval(), conditioned=False)
+            return cls(config, OnnxGenerator(model, threads), device, dtype)
+        if threads:
+            torch.set_num_threads(threads)
+        return cls(config, generator, device, dtype)
 
     @classmethod
     def untrained(
@@ -172,17 +217,28 @@ class EVAGANVocoder(
         path: str | Path,
         config: str | Path | None = None,
         device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: Dtype = torch.float32,
         seed: int = 0,
+        engine: str | None = None,
+        threads: int | None = None,
     ) -> "EVAGANVocoder":
         """Build the vocoder of a checkpoint's config with random weights: what training started from, in kind."""
-        settings = load_config_of(path, config)
+        name = str(dtype).removeprefix("torch.")
+        engine = choose_engine(path, config, engine, str(device), name, threads)
+        settings = read_facts(path).config if is_onnx(path) else load_config_of(path, config)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            return cls(settings, EVAGANGenerator.from_config(settings), device, dtype)
+            generator = EVAGANGenerator.from_config(settings)
+        return cls._on(engine, threads, settings, generator, device, dtype)
 
     def save(self, directory: str | Path) -> None:
-        """Write the checkpoint as a directory with ``config.yaml`` and ``model.safetensors``."""
+        """Write the checkpoint as a directory with ``config.yaml`` and ``model.safetensors``.
+
+        Raises:
+            UsageError: If another engine than PyTorch computes: it has no weights to be read.
+        """
+        if not isinstance(self.generator, EVAGANGenerator):
+            raise UsageError("engine onnxruntime has no weights to save: open the checkpoint with engine torch")
         save_checkpoint(directory, self.config, self.generator)
 
     @classmethod
@@ -196,7 +252,7 @@ class EVAGANVocoder(
         local_files_only: bool = False,
         token: str | bool | None = None,
         device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: Dtype = torch.float32,
     ) -> "EVAGANVocoder":
         """Open a directory that :meth:`save_pretrained` wrote, a model of the package or of the Hugging Face Hub.
 

@@ -16,6 +16,7 @@ from evagan_plugin.config import list_presets, load_preset, read_settings
 from evagan_plugin.errors import ConfigError, UsageError
 from evagan_plugin.espnet.tts.joint import HOP_OF_GENERATOR
 from evagan_plugin.espnet.tts.texts import refuse_unknown_texts
+from evagan_plugin.inference.exported import is_onnx
 from evagan_plugin.inference.vocoder import EVAGANVocoder
 
 logger = logging.getLogger(__name__)
@@ -96,8 +97,9 @@ def load_vocoder(
     """Open a vocoder for an acoustic model.
 
     Args:
-        vocoder_file: Checkpoint (ESPnet's ``.pth``, a ``.safetensors`` file, or a directory of ours), or the name of a
-            model that comes with the package.
+        vocoder_file: Checkpoint (ESPnet's ``.pth``, a ``.safetensors`` file, or a directory of ours), the name of a
+            model that comes with the package, or an exported ``.onnx``, which computes on the CPU wherever the
+            acoustic model does.
         config_file: Its config; the one beside it when None.
         feats_extract: The acoustic model's feature extractor; None where the model reads features from files, which
             are then taken to be the vocoder's own, with a warning.
@@ -109,7 +111,10 @@ def load_vocoder(
         EvaganError: If the checkpoint is missing, damaged or of another config.
     """
     vocoder_file = locate(vocoder_file)
-    _check_is_vocoder(vocoder_file, config_file)
+    if is_onnx(vocoder_file):  # its config is inside
+        device = "cpu"
+    else:
+        _check_is_vocoder(vocoder_file, config_file)
     vocoder = EVAGANVocoder.load(vocoder_file, config_file, device=device)
     if feats_extract is None:
         logger.warning(
