@@ -102,7 +102,7 @@ def measure_costs(vocoders: Mapping[str, Vocoder], models: Mapping[str, str], de
 def _size(vocoder: Vocoder) -> tuple[int, float]:
     """Return parameters, and operations (1e9) for a second of audio."""
     generator = vocoder.generator
-    if isinstance(generator, OnnxGenerator):  # it has none in PyTorch, but it is what its config says
+    if isinstance(generator, OnnxGenerator):  # its weights are not PyTorch's, but it is what its config says
         facts = inspect_generator(vocoder.config)
         return facts.parameters, facts.gflops_per_second
     parameters = sum(tensor.numel() for tensor in generator.parameters())

@@ -9,7 +9,7 @@ from evagan_plugin.errors import EvaganError, UsageError, library_errors, requir
 
 
 class OnnxGenerator(nn.Module):
-    """An exported generator on the CPU, called like the one that it was made of. It has no parameters in PyTorch.
+    """An exported generator on the CPU, called like the one that it was made of; its weights are not PyTorch's.
 
     Args:
         model: The ONNX file, or its content.
@@ -33,6 +33,8 @@ class OnnxGenerator(nn.Module):
         except Exception as error:  # onnxruntime raises kinds of its own, which it keeps in a private module
             name = "the exported model" if isinstance(model, bytes) else model
             raise EvaganError(f"{name} cannot be opened by onnxruntime: damaged or truncated") from error
+        # Hosts ask the parameters of a module where it is.
+        self.place = nn.Parameter(torch.empty(0), requires_grad=False)
         self.inputs = [one.name for one in self.session.get_inputs()]
 
     def forward(self, mel: Tensor, condition: Tensor | None = None) -> Tensor:

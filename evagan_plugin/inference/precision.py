@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from evagan_plugin.config import MelConfig
+from evagan_plugin.inference.onnx_engine import OnnxGenerator
 from evagan_plugin.inference.probe import typical_mel
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def automatic_dtype(generator: nn.Module, mel: MelConfig, device: torch.device) 
 
 
 def _choice(generator: nn.Module, mel: MelConfig, device: torch.device) -> tuple[torch.dtype, str]:
-    if not any(True for _ in generator.parameters()):
+    if isinstance(generator, OnnxGenerator):
         return torch.float32, "exported files compute in it"
     if device.type != "cpu":
         return torch.float32, f"bfloat16 is measured on CPUs only, and this is {device.type}"

@@ -11,9 +11,12 @@ from TTS.utils.audio import AudioProcessor
 from TTS.utils.synthesizer import Synthesizer
 
 from evagan_plugin.audio.mel import MelMismatchError
+from evagan_plugin.checkpoint.convert import open_checkpoint
 from evagan_plugin.coqui.config import EvaGanConfig
 from evagan_plugin.coqui.model import EvaGan
 from evagan_plugin.errors import ConfigError, EvaganError
+from evagan_plugin.inference.export import export
+from evagan_plugin.inference.onnx_engine import OnnxGenerator
 from evagan_plugin.inference.vocoder import EVAGANVocoder
 
 BASE = {"sample_rate": 16000, "mel_fmin": 80.0, "mel_fmax": 7600.0, "do_trim_silence": False}
@@ -98,6 +101,48 @@ def test_a_vocoder_of_normalised_mels_hears_the_same(acoustic, speech, settings,
     spoken = synthesizer._run_vocoder(torch.from_numpy(features.T), "cpu")[0, 0]
     assert expected.std() > 0.01
     assert (spoken - expected).abs().max() < 1e-3 * expected.abs().max()
+
+
+@pytest.fixture
+def exported(settings, tmp_path):
+    """Folder with an untrained model as ``vocoder.pth`` and ``vocoder.onnx``, beside ``config.json``."""
+    config = EvaGanConfig()
+    config.from_dict(settings(tmp_path, audio={"log_func": "np.log10", "spec_gain": 20, "signal_norm": False}))
+    torch.manual_seed(0)
+    torch.save({"model": EvaGan(config).state_dict()}, tmp_path / "vocoder.pth")
+    config.save_json(tmp_path / "config.json")
+    export(*open_checkpoint(tmp_path / "vocoder.pth"), tmp_path / "vocoder.onnx")
+    return tmp_path
+
+
+def test_an_exported_file_speaks_as_its_checkpoint_does(exported, acoustic):
+    spectrogram = torch.from_numpy(np.random.default_rng(0).uniform(-9, 0, (30, 80)).astype("f4"))
+    audio = {"log_func": "np.log", "spec_gain": 1, "signal_norm": False}
+    wavs, spoken = [], []
+    for name in ("vocoder.pth", "vocoder.onnx"):
+        synthesizer = load(acoustic, exported / name, exported, audio)
+        wavs.append(synthesizer._run_vocoder(spectrogram, "cpu"))
+        spoken.append(np.array(synthesizer.tts("hello there")))
+    assert isinstance(synthesizer.vocoder_model.gan.generator, OnnxGenerator)
+    assert wavs[0].shape == wavs[1].shape == (1, 1, 30 * 256)
+    assert wavs[0].std() > 0.005 and torch.allclose(*wavs, atol=1e-5)
+    assert spoken[0].std() > 0 and np.allclose(*spoken, atol=1e-4)
+    with pytest.raises(MelMismatchError, match="hop_length is 200 there and 256 here"):
+        load(acoustic, exported / "vocoder.onnx", exported, audio | {"hop_length": 200})
+
+
+def test_an_exported_file_of_another_config_or_without_one_is_one_line(exported, acoustic):
+    content = json.loads((exported / "config.json").read_text())
+    content["vocoder_conf"]["generator"]["channels"] = 128
+    (exported / "other.json").write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=r"vocoder\.onnx is of another configuration: generator\.channels: 128 != 64"):
+        load(acoustic, exported / "vocoder.onnx", exported, config=exported / "other.json")
+    with pytest.raises(ConfigError, match="no config is given"):
+        Synthesizer(
+            tts_checkpoint=str(acoustic / "model.pth"),
+            tts_config_path=str(acoustic / "config.json"),
+            vocoder_checkpoint=str(exported / "vocoder.onnx"),
+        )
 
 
 class Code:

@@ -15,9 +15,12 @@ from host_commands import run
 from tiny_models import FEATURES, HOP, vocoder_of
 
 from evagan_plugin import EVAGANVocoder
+from evagan_plugin.checkpoint.native import load_checkpoint
 from evagan_plugin.errors import UsageError
 from evagan_plugin.espnet import register
 from evagan_plugin.espnet.tts.vocoder import ESPnetVocoder
+from evagan_plugin.inference.export import export
+from evagan_plugin.inference.onnx_engine import OnnxGenerator
 
 register()
 
@@ -100,6 +103,26 @@ def test_text2speech_gives_whole_frames_of_what_the_vocoder_makes_of_the_feature
     assert not torch.allclose(out["wav"], vocoder.synthesize(mel - 1.0), atol=1e-2)
     assert "EVA-GAN(16000 Hz" in repr(speaker.vocoder)
     out["wav"] *= 0.5  # which PyTorch refuses for what inference_mode has made
+
+
+def test_an_exported_file_speaks_as_its_checkpoint_does(acoustic_model, tiny_vocoder, tmp_path):
+    """Whatever config stands beside it; the acoustic model's mel is checked against the contract inside."""
+    export(*load_checkpoint(tiny_vocoder), tmp_path / "voc.onnx")
+    (tmp_path / "config.yaml").write_text("tts: tacotron2\n")
+    paths = {"train_config": acoustic_model / "config.yaml", "model_file": acoustic_model / "1epoch.pth"}
+    options = {"maxlenratio": 1.0, "always_fix_seed": True}
+    wavs = []
+    for vocoder_file in (tiny_vocoder, tmp_path / "voc.onnx"):
+        speaker = Text2Speech(**paths, vocoder_file=str(vocoder_file), **options)
+        wavs.append(speaker("YES NO")["wav"])
+    assert isinstance(speaker.vocoder.vocoder.generator, OnnxGenerator)
+    assert wavs[0].abs().max() > 0 and torch.allclose(*wavs, atol=1e-5)
+    other = vocoder_of(tmp_path / "other", center=False)
+    export(*load_checkpoint(other), tmp_path / "other.onnx")
+    with pytest.raises(UsageError, match=r"other\.onnx: center is True there and False here"):
+        Text2Speech(**paths, vocoder_file=tmp_path / "other.onnx")
+    with pytest.raises(UsageError, match="has its config inside"):
+        Text2Speech(**paths, vocoder_file=tmp_path / "voc.onnx", vocoder_config=tiny_vocoder / "config.yaml")
 
 
 def test_from_pretrained_takes_our_vocoder_too(acoustic_model, tiny_vocoder):
