@@ -106,6 +106,7 @@ def test_a_vocoder_of_normalised_mels_hears_the_same(acoustic, speech, settings,
 @pytest.fixture
 def exported(settings, tmp_path):
     """Folder with an untrained model as ``vocoder.pth`` and ``vocoder.onnx``, beside ``config.json``."""
+    pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
     config = EvaGanConfig()
     config.from_dict(settings(tmp_path, audio={"log_func": "np.log10", "spec_gain": 20, "signal_norm": False}))
     torch.manual_seed(0)

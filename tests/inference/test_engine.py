@@ -3,7 +3,6 @@
 import sys
 
 import numpy as np
-import onnx
 import pytest
 import soundfile
 import torch
@@ -15,6 +14,8 @@ from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.evaluation.models import measure_costs
 from evagan_plugin.inference.export import export
 from evagan_plugin.inference.onnx_engine import OnnxGenerator
+
+onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from exports import small_model
@@ -16,6 +15,9 @@ from evagan_plugin.inference import export as export_module
 from evagan_plugin.inference.export import TOLERANCE, export
 from evagan_plugin.inference.exported import export_format, read_facts
 from evagan_plugin.model.generator import EVAGANGenerator
+
+pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
+onnxruntime = pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
 
 HEADS = {
     "waveform": {"upsample_rates": [4, 2]},
@@ -125,7 +127,7 @@ def test_the_command_exports_and_says_how_exact(evagan, tmp_path):
         (["voc", "model.onnx", "--format", "onnxx"], 2, "unknown format 'onnxx': did you mean 'onnx'?"),
         (["none", "model.onnx"], 2, "there is no checkpoint none"),
         (["eva_gan_tiny_16", "model.onnx"], 2, "did you mean 'eva_gan_tiny_16k'"),
-        (["voc", "model.onnx", "--config", "other.yaml"], 1, "do not fit"),
+        (["voc", "model.onnx", "--config", "other.yaml"], 1, "does not fit the config"),
         (["voc", "model.bin"], 2, "End its name in .onnx or .pt2"),
         (["voc/model.safetensors", "file/model.onnx"], 1, "cannot write file/model.onnx"),
         (["cut.safetensors", "model.onnx", "--config", "voc/config.yaml"], 1, "damaged or truncated"),
@@ -142,7 +144,6 @@ def test_a_bad_export_is_one_line_and_leaves_no_file(arguments, status, message,
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "voc" / "model.safetensors").read_bytes()[:-100])
     (tmp_path / "made.onnx").write_bytes(b"")
     before = set(tmp_path.rglob("*"))
-    assert evagan("export", *arguments)[0] == status
     ended, out, errors = evagan("export", *arguments)
     assert (ended, out) == (status, "")
     assert message in errors and errors.count("\n") == 1, errors

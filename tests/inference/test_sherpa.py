@@ -5,14 +5,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from exports import small_model
-from onnx import TensorProto, helper, numpy_helper
 
 from evagan_plugin.checkpoint.native import save_checkpoint
 from evagan_plugin.inference.export import export
+
+onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
+helper, INT64, FLOAT = onnx.helper, onnx.TensorProto.INT64, onnx.TensorProto.FLOAT
 
 WORDS = "abcdefg"
 RATE, BANDS = 8000, 10
@@ -38,17 +39,17 @@ def write_acoustic(folder: Path, **metadata: object) -> np.ndarray:
     generator = np.random.default_rng(0)
     table = (2 * generator.standard_normal((len(WORDS) + 1, BANDS)) - 5).astype(np.float32)
     inputs = [
-        helper.make_tensor_value_info("x", TensorProto.INT64, [1, "tokens"]),
-        helper.make_tensor_value_info("x_length", TensorProto.INT64, [1]),
-        helper.make_tensor_value_info("noise_scale", TensorProto.FLOAT, [1]),
-        helper.make_tensor_value_info("length_scale", TensorProto.FLOAT, [1]),
+        helper.make_tensor_value_info("x", INT64, [1, "tokens"]),
+        helper.make_tensor_value_info("x_length", INT64, [1]),
+        helper.make_tensor_value_info("noise_scale", FLOAT, [1]),
+        helper.make_tensor_value_info("length_scale", FLOAT, [1]),
     ]
-    output = helper.make_tensor_value_info("mel", TensorProto.FLOAT, [1, BANDS, "frames"])
+    output = helper.make_tensor_value_info("mel", FLOAT, [1, BANDS, "frames"])
     nodes = [
         helper.make_node("Gather", ["table", "x"], ["frames_first"], axis=0),
         helper.make_node("Transpose", ["frames_first"], ["mel"], perm=[0, 2, 1]),
     ]
-    graph = helper.make_graph(nodes, "acoustic", inputs, [output], [numpy_helper.from_array(table, "table")])
+    graph = helper.make_graph(nodes, "acoustic", inputs, [output], [onnx.numpy_helper.from_array(table, "table")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     frontend = {"jieba": 1, "has_espeak": 0, "use_eos_bos": 0, "pad_id": 0}
     told = {"model_type": "matcha-tts", "version": 1, "n_speakers": 1, "sample_rate": RATE} | frontend | metadata

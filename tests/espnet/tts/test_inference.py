@@ -107,6 +107,7 @@ def test_text2speech_gives_whole_frames_of_what_the_vocoder_makes_of_the_feature
 
 def test_an_exported_file_speaks_as_its_checkpoint_does(acoustic_model, tiny_vocoder, tmp_path):
     """Whatever config stands beside it; the acoustic model's mel is checked against the contract inside."""
+    pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
     export(*load_checkpoint(tiny_vocoder), tmp_path / "voc.onnx")
     (tmp_path / "config.yaml").write_text("tts: tacotron2\n")
     paths = {"train_config": acoustic_model / "config.yaml", "model_file": acoustic_model / "1epoch.pth"}
