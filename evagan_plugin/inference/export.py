@@ -1,7 +1,7 @@
 """Export: a generator becomes one file for onnxruntime, sherpa-onnx or ``torch.export.load``, compared after writing.
 
-ONNX goes through PyTorch's TorchScript exporter: its output equals that of the newer one, which takes twenty times as
-long and a package more (onnxscript). PyTorch calls it deprecated; this package pins PyTorch's version.
+ONNX goes through PyTorch's TorchScript exporter. The newer one writes the same operations, takes many times as long and
+needs one more package (onnxscript). PyTorch calls the old one deprecated; this package pins PyTorch's version.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from evagan_plugin.model.generator import EVAGANGenerator
 from evagan_plugin.utils.files import atomic_path
 
 OPSET = 17
-"""Of the exported file; sherpa-onnx and onnxruntime from 1.13 on read it."""
+"""Of the exported file: the first with LayerNormalization, and old enough for the runtimes that others build in."""
 COMPARED = ((1, 1), (2, 7), (1, 300))
 """Items and frames of the mels that a written file is compared with PyTorch on."""
 TOLERANCE = 1e-5
