@@ -1,6 +1,5 @@
 """Log-mel features in files, and the one check of their shape. Imports no torch until a file is read."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,13 +18,6 @@ FEATURE_SUFFIXES = frozenset({".npy", ".pt"})
 FRAMES_TOLERANCE = 2
 """Frames by which features may be shorter or longer than their audio: centred framing adds one, and acoustic models
 that make several frames per step round up or down."""
-
-LOGARITHMS = {"natural logarithms": 1.0, "log10": 1 / math.log(10), "decibels": 20 / math.log(10)}
-"""Factor from natural logarithms to what log-mels of another make are likely to be."""
-TYPICAL_MEAN = -5.5
-"""Mean of natural log-mels of recordings, about."""
-FEW_FRAMES = 10
-"""Fewer frames than this say nothing about what features are."""
 
 
 def read_features(path: str | Path, mel: MelConfig, layout: Layout) -> "Tensor":
@@ -72,44 +64,6 @@ def check_mel(mel: "Tensor", config: MelConfig, name: str = "mel", layout: Layou
         raise UsageError(f"{name}: no frames")
     if not mel.isfinite().all():
         raise UsageError(f"{name}: values that are not finite (NaN or infinity)")
-
-
-def unlikely_mel(mel: "Tensor", config: MelConfig) -> str | None:
-    """Return what features are likely to be if they can hardly be log-mels of this definition, else None.
-
-    Their range tells: no value lies below the floor, recordings have natural log-mels of about -11 to 2 with a mean
-    near :data:`TYPICAL_MEAN`, and those of another logarithm, in linear units or normalised lie elsewhere.
-
-    Args:
-        mel: (..., n_mels, F), finite.
-        config: The definition.
-    """
-    if mel.shape[-1] < FEW_FRAMES:
-        return None
-    values, unit, lowest = mel.float(), config.log_scale, config.log_scale * math.log(config.floor)
-    low, high, mean, deviation = (float(x) for x in (values.min(), values.max(), values.mean(), values.std()))
-    cause = None
-    if low < lowest - 0.1 * unit:
-        likely = min(LOGARITHMS, key=lambda name: abs(mean / LOGARITHMS[name] - TYPICAL_MEAN))
-        other = not math.isclose(LOGARITHMS[likely] * config.gain, unit)
-        cause = likely if other else f"with a lower floor than {config.floor:g} (or of another gain)"
-    elif low >= 0 and lowest < -unit:
-        cause = "normalised to 0 to 1" if 0.5 < high <= 1 else "linear, without a logarithm" if high > 0 else None
-    elif abs(mean) < 0.5 and 0.5 < deviation < 1.7:
-        cause = "normalised to mean 0 and deviation 1"
-    elif abs(low + 4) < 0.01 and high < 4.01:
-        cause = "normalised to -4 to 4"
-    elif low > -5.3 * unit:
-        cause = next(
-            (name for name, scale in LOGARITHMS.items() if _is_typical(low, mean, deviation, scale, unit)), None
-        )
-    return cause and f"{cause} (values {low:.1f} to {high:.1f}, mean {mean:.1f}, the floor here is {lowest:.1f})"
-
-
-def _is_typical(low: float, mean: float, deviation: float, scale: float, unit: float) -> bool:
-    """Whether values are what a smaller logarithm than one's own gives of recordings."""
-    smaller = scale < 0.9 * unit
-    return smaller and low > -11.7 * scale and -9 < mean / scale < -2.5 and 1.2 < deviation / scale < 3.5
 
 
 def check_shape(shape: Sequence[int], n_mels: int, name: str, layout: Layout) -> None:

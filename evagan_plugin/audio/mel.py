@@ -188,7 +188,7 @@ class MelConversion(nn.Module):
             differing.append(("ceiling", source.ceiling, target.ceiling))
         if differing:
             raise MelMismatchError(differing, source_name, target_name)
-        self.factor = target.log_scale / source.log_scale
+        self.factor, self.source_floor = target.log_scale / source.log_scale, source.floor
         self.lowest = target.log_scale * math.log(target.floor)
         self.highest = target.ceiling and target.log_scale * math.log(target.ceiling)
         self.register_buffer("mean", None if mean is None else mean.float().view(-1, 1), persistent=False)
@@ -196,8 +196,12 @@ class MelConversion(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """Convert log-mels (..., n_mels, F)."""
+        return self.unclamped(mel).clamp(self.lowest, self.highest)
+
+    def unclamped(self, mel: Tensor) -> Tensor:
+        """Convert log-mels (..., n_mels, F) but for the clamp: what lies below even ``source_floor`` is no such mel."""
         if self.scale is not None:
             mel = mel * self.scale
         if self.mean is not None:
             mel = mel + self.mean
-        return (mel * self.factor).clamp(self.lowest, self.highest)
+        return mel * self.factor

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -13,7 +14,7 @@ from evagan_plugin.checkpoint.formats.foreign import foreign_vocoder
 from evagan_plugin.checkpoint.formats.names import prefixes_before, translated
 from evagan_plugin.checkpoint.formats.training import LANDMARK
 from evagan_plugin.checkpoint.native import load_checkpoint
-from evagan_plugin.checkpoint.tensors import fill, folded, one_generator, read_weights
+from evagan_plugin.checkpoint.tensors import fill, folded, one_generator, read_weights, statistics_in
 from evagan_plugin.config import VocoderConfig, read_settings
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.model.generator import EVAGANGenerator
@@ -70,6 +71,8 @@ def open_checkpoint(
         tensors |= FORMATS[whose].statistics(theirs, config.parent)
     generator = EVAGANGenerator.from_config(settings)
     fill(generator, tensors, path, named)
+    if known := statistics_in(state):
+        settings = replace(settings, mel_statistics=known)
     return settings, generator.eval()
 
 

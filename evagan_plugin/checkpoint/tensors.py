@@ -1,6 +1,7 @@
 """Tensors of a checkpoint: read from a file, weight norm folded, put into a module, checked."""
 
 import logging
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,8 @@ from torch.nn.utils import parametrize
 
 from evagan_plugin.checkpoint.formats.names import prefix_before
 from evagan_plugin.checkpoint.formats.training import LANDMARK
-from evagan_plugin.config.parts import AVERAGE, AVERAGE_STEPS, GENERATOR
+from evagan_plugin.config import MelStatistics
+from evagan_plugin.config.parts import AVERAGE, AVERAGE_STEPS, GENERATOR, STATISTICS
 from evagan_plugin.errors import EvaganError, UsageError, nearest, some
 
 logger = logging.getLogger(__name__)
@@ -196,6 +198,20 @@ def one_generator(state: Mapping[str, Tensor], source: str | Path) -> dict[str, 
     else:
         logger.warning("%s: the generator is taken, its moving average is of no steps yet (training.ema)", source)
     return {name: value for name, value in state.items() if not name.startswith(prefix + kept)}
+
+
+def statistics_in(state: Mapping[str, Tensor]) -> MelStatistics | None:
+    """Return what a state of a training says of its mels; None if it is of no training, or of one before its start."""
+    values, steps = (
+        next((value for name, value in state.items() if f".{name}".endswith(f".{wanted}")), None)
+        for wanted in STATISTICS
+    )
+    if values is None or steps is None or values.numel() != 4 or not float(steps):
+        return None
+    mean, square, lowest, highest = values.double().tolist()
+    if not all(map(math.isfinite, (mean, square, lowest, highest))):
+        return None
+    return MelStatistics(mean, math.sqrt(max(square - mean**2, 0.0)), lowest, highest)
 
 
 def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

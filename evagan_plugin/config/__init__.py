@@ -26,6 +26,7 @@ from evagan_plugin.config.schema import (
     TransformConfig,
     VocoderConfig,
 )
+from evagan_plugin.config.statistics import MelStatistics
 from evagan_plugin.config.training import BalancerConfig, LossWeights, OptimizationConfig, TrainingConfig
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "HeadConfig",
     "LossWeights",
     "MelConfig",
+    "MelStatistics",
     "OptimizationConfig",
     "PeriodConfig",
     "ResolutionConfig",

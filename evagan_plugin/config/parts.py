@@ -10,3 +10,5 @@ IN_HOST = "gan."
 """Begin of a training's names in a host's checkpoint."""
 DISCRIMINATORS = f"{IN_HOST}discriminators."
 """Begin of the names that a host's checkpoint of a whole training has and that of a generator alone has not."""
+STATISTICS = ("mel_statistics.values", "mel_statistics.steps.done")
+"""Mean, mean of the squares, lowest and highest value of the mels of a training, and of how many steps they are."""

@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from evagan_plugin.config.discriminators import DiscriminatorsConfig
 from evagan_plugin.config.fields import STFT_RESOLUTIONS, STRICT, PositiveInts, Switchable
+from evagan_plugin.config.statistics import MelStatistics
 from evagan_plugin.config.training import (
     BALANCED_MEL_WEIGHT,
     SUMMED_MEL_WEIGHT,
@@ -248,6 +249,8 @@ class VocoderConfig:
     balancer: Annotated[BalancerConfig | None, Switchable] = BalancerConfig()
     """``off`` trains on the plain weighted sum."""
     training: TrainingConfig = TrainingConfig()
+    mel_statistics: MelStatistics | None = None
+    """Of the mels that the weights beside it were trained on; null where they are not known."""
 
     def __post_init__(self) -> None:
         if self.losses.mel is None:

@@ -10,14 +10,15 @@ from huggingface_hub import ModelCard, ModelHubMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from evagan_plugin.audio.features import check_mel, unlikely_mel
+from evagan_plugin.audio.features import check_mel
 from evagan_plugin.audio.io import resample
+from evagan_plugin.audio.likelihood import MelWatch
 from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.checkpoint.convert import open_checkpoint
 from evagan_plugin.checkpoint.files import could_be_a_name, load_config_of
 from evagan_plugin.checkpoint.hub import ModelFacts, download, model_card
 from evagan_plugin.checkpoint.native import save_checkpoint
-from evagan_plugin.config import MelConfig, VocoderConfig
+from evagan_plugin.config import MelConfig, MelStatistics, VocoderConfig
 from evagan_plugin.errors import UsageError
 from evagan_plugin.inference.export import onnx_model
 from evagan_plugin.inference.exported import is_onnx, read_facts
@@ -43,6 +44,7 @@ class Vocoder:
         generator: Maps log-mels (B, n_mels, F) to waveforms (B, 1, F * hop); it is put into evaluation mode.
         device: Where to compute, e.g. ``"cpu"`` or ``"cuda"``.
         dtype: Floating-point type of weights and computation, or ``"auto"``, of which a line says what was chosen.
+        statistics: Of the mels that it was trained on, where they are known.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Vocoder:
         generator: nn.Module,
         device: str | torch.device = "cpu",
         dtype: Dtype = torch.float32,
+        statistics: MelStatistics | None = None,
     ) -> None:
         self.mel_config = mel
         """What the mels that go in must be."""
@@ -60,7 +63,8 @@ class Vocoder:
         self.dtype = dtype
         self.generator = generator.eval().to(self.device, dtype)
         self.mel_spectrogram = MelSpectrogram(mel).to(self.device)
-        self._doubted = False
+        self.watch = MelWatch(mel, statistics, logger)
+        """Compares the mels that go in with those that it was trained on."""
 
     mel = property(lambda self: self.mel_config, doc="Old name of :attr:`mel_config`.")
 
@@ -84,10 +88,7 @@ class Vocoder:
         """
         mel = torch.as_tensor(mel)
         check_mel(mel, self.mel_config)
-        doubt = None if self._doubted else unlikely_mel(mel, self.mel_config)
-        if doubt:
-            self._doubted = True
-            logger.warning("%s is likely %s: features other than this vocoder's log-mels give noise", source, doubt)
+        self.watch.look(mel, source)
         return self._generate(mel)
 
     def _generate(self, mel: Tensor) -> Tensor:
@@ -153,7 +154,7 @@ class EVAGANVocoder(
     ) -> None:
         if isinstance(generator, EVAGANGenerator):
             generator.remove_weight_norm()
-        super().__init__(config.mel, generator, device, dtype)
+        super().__init__(config.mel, generator, device, dtype, config.mel_statistics)
         self.config = config
         # The mixin would write it a second time, as config.json.
         self._hub_mixin_config = None

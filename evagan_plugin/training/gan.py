@@ -27,6 +27,7 @@ from evagan_plugin.training.losses import (
     generator_loss,
 )
 from evagan_plugin.training.smoothing import smooth
+from evagan_plugin.training.statistics import GatheredMels
 
 FULL_SCALE = 0.99
 """Magnitude from which a sample counts as saturated."""
@@ -47,8 +48,8 @@ class GANVocoder(nn.Module):
     """Generator, discriminators, mel front end, losses, balancer and the generator's moving average of one vocoder.
 
     ``training.ema`` averages the weights that each generator step starts from. In evaluation mode the average stands
-    in for the generator. The number of steps and the average are saved; a state without them, of an older version or
-    another config, is completed when it is loaded.
+    in for the generator. The number of steps, the average and the statistics of the mels are saved; a state without
+    them, of an older version or another config, is completed when it is loaded.
 
     Args:
         config: The whole vocoder.
@@ -67,6 +68,7 @@ class GANVocoder(nn.Module):
         balancer = config.balancer
         self.balancer = balancer and LossBalancer(self.weights, balancer.total_norm, balancer.decay, balancer.epsilon)
         self.steps = StepCount()
+        self.mel_statistics = GatheredMels()
         decay = config.training.ema
         self.ema = decay and GeneratorAverage(self.generator, decay)
 
@@ -169,6 +171,8 @@ class GANVocoder(nn.Module):
                 mel = self.mel(wav)[..., : wav.shape[-1] // hop]
         if mel.shape[-1] * hop != wav.shape[-1]:
             raise UsageError(f"{mel.shape[-1]} mel frames of {hop} samples do not fit a waveform of {wav.shape[-1]}")
+        if self.training and torch.is_grad_enabled():  # once per batch: of the pass that trains the generator
+            self.mel_statistics.add(mel)
         if smoothing is not None:
             mel = smooth(mel, smoothing, math.ceil(self.config.training.mel_smoothing))
         with self._autocast(wav):
@@ -211,6 +215,8 @@ class GANVocoder(nn.Module):
             return
         # The balancer has counted the same steps for longer.
         state.setdefault(f"{prefix}steps.done", state.get(f"{prefix}balancer.step", torch.zeros(())).clone())
+        for name, value in self.mel_statistics.state_dict().items():
+            state.setdefault(f"{prefix}mel_statistics.{name}", torch.zeros_like(value))
         if not self.ema:
             for name in below[AVERAGE]:
                 del state[name]

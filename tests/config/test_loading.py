@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evagan_plugin.config import (
+    MelStatistics,
     VocoderConfig,
     build_config,
     config_difference,
@@ -242,8 +243,9 @@ FIELDS = {
     for field, kind in (
         (field, type(getattr(load_preset("eva_gan_mini_16k"), field.name)))
         for field in dataclasses.fields(VocoderConfig)
+        if field.name != "mel_statistics"
     )
-}
+} | {"mel_statistics": [field.name for field in dataclasses.fields(MelStatistics)]}
 scalars = st.none() | st.booleans() | st.integers(-10, 5000) | st.floats() | st.text(max_size=8)
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=3)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from evagan_plugin.audio.features import unlikely_mel
+from evagan_plugin.audio.likelihood import unlikely_mel
 from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.checkpoint.native import save_checkpoint
-from evagan_plugin.config import build_config
+from evagan_plugin.config import MelStatistics, build_config
 from evagan_plugin.inference.vocoder import EVAGANVocoder
 from evagan_plugin.model.generator import EVAGANGenerator
 
@@ -91,3 +91,60 @@ def test_a_run_says_it_once(evagan: Callable, caplog: pytest.LogCaptureFixture, 
     caplog.clear()
     EVAGANVocoder.load(tmp_path / "model").resynthesize(speech().view(-1), 16000)
     assert not caplog.records
+
+
+def statistics_of(*mels: Tensor, **changed: float) -> MelStatistics:
+    """Statistics of a training on these mels."""
+    values = torch.cat([mel.flatten() for mel in mels])
+    found = {"mean": values.mean(), "deviation": values.std(), "lowest": values.min(), "highest": values.max()}
+    return MelStatistics(**({name: float(value) for name, value in found.items()} | changed))
+
+
+KNOWN = statistics_of(mel_of(speech()), mel_of(speech(0.1, 3e-4, 220.0)), mel_of(speech(0.6, 1e-3, 100.0)))
+
+
+@pytest.mark.parametrize(
+    "wav",
+    [
+        speech(),
+        speech(0.01, 0.0),
+        speech(0.9, 0.02, 300.0),
+        torch.zeros(1, 1, 32000),
+        0.1 * torch.randn(1, 1, 32000, generator=torch.Generator().manual_seed(0)),
+        torch.nn.functional.pad(speech(), (32000, 0)),
+        torch.eye(1, 32000).view(1, 1, -1),
+    ],
+    ids=["speech", "quiet", "loud", "silence", "noise", "much silence", "a click"],
+)
+def test_nor_are_they_beside_those_of_the_training(wav: Tensor):
+    assert unlikely_mel(mel_of(wav), CONFIG.mel, KNOWN) is None
+
+
+@pytest.mark.parametrize("make", MAKES)
+def test_another_make_is_known_beside_those_of_the_training(make: str):
+    change, cause = MAKES[make]
+    doubt = unlikely_mel(change(mel_of(speech())), CONFIG.mel, KNOWN)
+    assert doubt and doubt.startswith(cause) and f"trained on {KNOWN.lowest:.1f} to" in doubt
+
+
+def test_the_training_says_what_the_range_alone_does_not():
+    """Music on a floor of 1e-10 in log10, quiet recordings, and a corpus whose own mels have mean 0."""
+    config = build_config({"preset": "eva_gan_tiny_16k", "mel": {"log": "log10", "floor": 1e-10}}).mel
+    low = MelSpectrogram(config)(speech(noise=1e-5))[0]
+    assert unlikely_mel(low * TEN / 2.6, config) is None
+    doubt = unlikely_mel(low * TEN, config, statistics_of(low))
+    assert doubt and doubt.startswith("natural logarithms")
+    quiet = mel_of(speech(0.05, 1e-3))
+    assert unlikely_mel(quiet / TEN, CONFIG.mel, statistics_of(quiet)).startswith("log10")
+    zero = (mel_of(speech()) + 5.5) / 2
+    assert unlikely_mel(zero, CONFIG.mel).startswith("normalised to mean 0")
+    assert unlikely_mel(zero, CONFIG.mel, statistics_of(zero)) is None
+    assert unlikely_mel(mel_of(speech()) + 8, CONFIG.mel, KNOWN).startswith("of another make")
+
+
+def test_a_lower_floor_that_is_still_to_be_clamped_is_no_fault():
+    mel = mel_of(speech(noise=0.0))
+    lower = torch.where(mel < -6, 2 * mel + 6, mel)
+    assert unlikely_mel(lower, CONFIG.mel, KNOWN).startswith("with a lower floor")
+    assert unlikely_mel(lower, CONFIG.mel, KNOWN, floor=1e-10) is None
+    assert unlikely_mel(lower * 20 / TEN, CONFIG.mel, KNOWN, floor=1e-10).startswith("decibels")

@@ -9,7 +9,7 @@ from typing import Any
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 from torch import Tensor, nn
 
-from evagan_plugin.audio.features import check_shape
+from evagan_plugin.audio.features import check_mel, check_shape
 from evagan_plugin.audio.mel import MelConfig, MelConversion, MelMismatchError, fixed_fields
 from evagan_plugin.checkpoint.files import CONFIG, locate
 from evagan_plugin.config import list_presets, load_preset, read_settings
@@ -20,6 +20,9 @@ from evagan_plugin.inference.exported import is_onnx
 from evagan_plugin.inference.vocoder import EVAGANVocoder
 
 logger = logging.getLogger(__name__)
+
+FEATURES = "what the acoustic model gives"
+"""How features are called in a warning."""
 
 
 class ESPnetVocoder:
@@ -47,7 +50,12 @@ class ESPnetVocoder:
         """
         check_shape(feats.shape, self.vocoder.mel_config.n_mels, "features", "frames_first")
         mel = feats.t().float().cpu()
-        return self.vocoder.synthesize(mel if self.conversion is None else self.conversion(mel)).to(feats.device)
+        if self.conversion is not None:
+            check_mel(mel, self.vocoder.mel_config, "features")
+            unclamped = self.conversion.unclamped(mel)
+            self.vocoder.watch.look(unclamped, FEATURES, self.conversion.source_floor)
+            mel = self.conversion(mel)
+        return self.vocoder.synthesize(mel, FEATURES).to(feats.device)
 
     __call__ = forward
 
