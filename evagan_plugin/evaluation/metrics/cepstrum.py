@@ -1,14 +1,16 @@
 """Mel-cepstral distortion, two of them: they differ by their constants and their scale and are never one column."""
 
 import math
-from functools import cache
 
 import numpy as np
 import torch
 import torchaudio
 
 from evagan_plugin.evaluation.metrics.base import Metric, NotScored, Sums, require_quietly
+from evagan_plugin.evaluation.metrics.child import Child, ChildDied
 
+NATIVE = "evagan_plugin.evaluation.metrics.vocal_tract"
+"""What runs in a process of its own."""
 DECIBEL = 10 / math.log(10) * math.sqrt(2)
 """Kubichek's factor from the distance of cepstra to dB."""
 
@@ -34,18 +36,14 @@ class WorldCepstrum:
     )
 
     def prepare(self) -> None:
-        self._world = require_quietly("pyworld")
-        self._sptk = require_quietly("pysptk")
-        self._alpha = cache(self._sptk.util.mcepalpha)
+        for library in ("pyworld", "pysptk"):
+            require_quietly(library)
+        self._analyse = Child(NATIVE, "world_cepstrum")
 
     def analyse(self, wav: np.ndarray, sample_rate: int) -> np.ndarray:
         if wav.size < self.SHORTEST_SECONDS * sample_rate:
             raise NotScored(f"{wav.size / sample_rate:.3f} s are shorter than {self.SHORTEST_SECONDS} s")
-        samples = wav.astype(np.float64)
-        rough, times = self._world.dio(samples, sample_rate, frame_period=self.FRAME_MS)
-        pitch = self._world.stonemask(samples, rough, times, sample_rate)
-        envelope = self._world.cheaptrick(samples, pitch, times, sample_rate)
-        return self._sptk.sp2mc(envelope, self.ORDER, self._alpha(sample_rate))[:, 1:]
+        return _measured(self._analyse, wav, sample_rate, self.FRAME_MS, self.ORDER)
 
     def compare(self, reference: np.ndarray, hypothesis: np.ndarray) -> dict[str, Sums]:
         distance = np.sqrt(np.square(reference - hypothesis).sum(axis=1)).mean()
@@ -78,26 +76,18 @@ class GeneralisedCepstrum:
     )
 
     def prepare(self) -> None:
-        self._sptk = require_quietly("pysptk")
+        require_quietly("pysptk")
+        self._analyse = Child(NATIVE, "generalised_cepstrum")
         self._librosa = require_quietly("librosa")
 
     def analyse(self, wav: np.ndarray, sample_rate: int) -> np.ndarray:
         wav = torchaudio.functional.resample(torch.from_numpy(wav), sample_rate, self.SAMPLE_RATE).numpy()
         if wav.size < self.FRAME:
             raise NotScored(f"{wav.size} samples at {self.SAMPLE_RATE} Hz are shorter than {self.FRAME}")
-        samples = np.clip(np.round(wav * 32768.0), -32768, 32767).astype(np.float64)
-        frames = np.lib.stride_tricks.sliding_window_view(samples, self.FRAME)[:: self.HOP]
+        samples = np.clip(np.round(wav * 32768.0), -32768, 32767)
+        settings = (self.FRAME, self.HOP, self.ORDER, self.ALPHA, self.GAMMA, self.FLOOR)
         try:
-            return self._sptk.mgcep(
-                frames * self._sptk.blackman(self.FRAME),
-                self.ORDER,
-                self.ALPHA,
-                self.GAMMA,
-                etype=1,
-                eps=self.FLOOR,
-                # The determinant of a silent frame is small without being singular.
-                min_det=0.0,
-            )
+            return _measured(self._analyse, samples, *settings)
         except RuntimeError as error:
             raise NotScored(f"mgcep fails: {error}") from None
 
@@ -106,6 +96,13 @@ class GeneralisedCepstrum:
         difference = reference[path[:, 0]] - hypothesis[path[:, 1]]
         distance = np.sqrt(np.square(difference).sum(axis=1)).mean()
         return {"mcd_ttslr": _finite(DECIBEL * distance)}
+
+
+def _measured(analyse: Child, *arguments: object) -> np.ndarray:
+    try:
+        return analyse(*arguments)
+    except ChildDied as death:
+        raise NotScored(f"its library ends the process ({death})") from None
 
 
 def _finite(value: float) -> Sums:

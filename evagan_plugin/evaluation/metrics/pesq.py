@@ -9,14 +9,12 @@ from evagan_plugin.evaluation.metrics.child import Child, ChildDied
 
 SAMPLE_RATE = 16000
 SHORTEST_SECONDS = 0.25
-MOST_UTTERANCES = 50
-"""Stretches of speech between pauses for which P.862's reference code has room; it does not check."""
 
 
 class PESQ:
     """``pesq`` at 16 kHz, mode ``wb``, on 16-bit samples; utterances that it cannot score are not scored.
 
-    It runs in a process of its own: audio of more than :data:`MOST_UTTERANCES` utterances ends the process.
+    It runs in a process of its own, which counts the utterances first.
     """
 
     metrics = (
@@ -34,7 +32,7 @@ class PESQ:
 
     def prepare(self) -> None:
         self._pesq = require_quietly("pesq")
-        self._measure = Child("pesq", "pesq")
+        self._measure = Child("evagan_plugin.evaluation.metrics.pesq_guard", "guarded_pesq")
 
     def analyse(self, wav: np.ndarray, sample_rate: int) -> np.ndarray:
         if wav.size < SHORTEST_SECONDS * sample_rate:
@@ -49,7 +47,9 @@ class PESQ:
         try:
             score = self._measure(SAMPLE_RATE, reference, hypothesis, "wb")
         except ChildDied as death:
-            raise NotScored(f"more than {MOST_UTTERANCES} utterances for P.862, or a fault of pesq ({death})") from None
+            raise NotScored(f"pesq ends its process ({death})") from None
+        except OverflowError as error:
+            raise NotScored(str(error)) from None
         except self._pesq.NoUtterancesError:
             raise NotScored("PESQ finds no speech in it") from None
         except (self._pesq.PesqError, ValueError) as error:

@@ -67,7 +67,7 @@ def test_the_process_ends_with_its_owner(answer, monkeypatch):
 
 
 def test_a_recording_of_more_utterances_than_pesq_has_room_for_costs_itself_alone(tmp_path):
-    """One of 70 bursts ends the process: more than 50 for P.862."""
+    """One of 70 bursts is more than the 50 of P.862; the code would end its process."""
     voice = make_voice(0.5, sample_rate=16000)
     pause = 1e-4 * np.random.default_rng(0).standard_normal(8000).astype(np.float32)
     long = np.tile(np.concatenate([voice, pause]), BURSTS)
