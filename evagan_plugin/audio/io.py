@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 
 from evagan_plugin.audio.archive import audio_file
+from evagan_plugin.audio.flac import flac_length, with_length
 from evagan_plugin.audio.sizes import UNKNOWN_SIZE, unread_audio
 from evagan_plugin.errors import EvaganError, UsageError, library_errors
 from evagan_plugin.utils.files import atomic_path
@@ -77,7 +78,7 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     try:
         if path.stat().st_size == 0:
             raise EvaganError(f"{path}: empty file (0 bytes)")
-        unread = unread_audio(path)
+        unread, flac = unread_audio(path), flac_length(path)
     except (OSError, ValueError) as error:
         raise EvaganError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if unread:
@@ -85,10 +86,19 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
             f"{path}: its header states {unread[0]} bytes of audio, the file holds {unread[1]} (a stream, or a header "
             "that was not brought up to date): sox --ignore-length FILE NEW_FILE"
         )
+    if flac and 0 < flac.stated < flac.held:
+        raise EvaganError(
+            f"{path}: its header states {flac.stated} samples, the file holds {flac.held} (a header that was not "
+            "brought up to date): ffmpeg -i FILE NEW_FILE.flac"
+        )
     with library_errors(f"{path}: not readable as audio"):
         try:
+            unknown = flac and flac.held and not flac.stated
             # By name, not as a stream: soundfile's callbacks for streams can crash the interpreter.
-            with soundfile.SoundFile(path) as audio:
+            with (
+                with_length(path, flac.held) if unknown else nullcontext(path) as file,
+                soundfile.SoundFile(file) as audio,
+            ):
                 yield audio
         except soundfile.LibsndfileError as error:
             reason = error.error_string or "damaged or cut off in the middle"
