@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from evagan_plugin.audio.pipe import Pipe
 from evagan_plugin.errors import EvaganError
 
 ARCHIVED = re.compile(r"\.ark:(\d+)$")
@@ -32,20 +33,24 @@ def holds_audio(place: str | Path) -> bool:
 
 @contextmanager
 def audio_file(place: str | Path) -> Iterator[Path]:
-    """Yield a file with the audio of a place: itself, or an entry of an archive, written out for as long.
+    """Yield a file with the audio of a place: itself, or what an archive or a command has, written out for as long.
 
     Raises:
-        EvaganError: If the archive cannot be read or has no audio there; errors inside name the place, not the file.
+        EvaganError: If the archive cannot be read or has no audio there, or the command fails; errors inside name the
+            place, not the file.
     """
     found = ARCHIVED.search(str(place))
-    if not found:
+    if not found and not isinstance(place, Pipe):
         yield Path(place)
         return
     with tempfile.NamedTemporaryFile() as file:
         try:
-            with archive_of(place).open("rb") as archive:
-                archive.seek(int(found[1]))
-                file.write(_entry(archive, place))
+            if isinstance(place, Pipe):
+                place.write_to(file)
+            else:
+                with archive_of(place).open("rb") as archive:
+                    archive.seek(int(found[1]))
+                    file.write(_entry(archive, place))
             file.flush()
         except OSError as error:
             raise EvaganError(f"{place}: cannot be read: {error.strerror or error}") from error

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evagan_plugin.cli.options import Manifest, VersaScores
+from evagan_plugin.cli.options import AllowPipes, Manifest, VersaScores
 from evagan_plugin.listening.design.options import LANGUAGES, ListeningOptions, read_consent
 from evagan_plugin.listening.design.protocols import PROTOCOLS
 
@@ -73,6 +73,7 @@ def create(
     seed: Annotated[
         int, typer.Option(help="Of the choice of utterances and the random orders.")
     ] = ListeningOptions.seed,
+    allow_pipes: AllowPipes = ListeningOptions.allow_pipes,
     database: Database = None,
 ) -> None:
     """Make a test folder out of reference and systems, matched by utterance id."""
@@ -99,6 +100,7 @@ def create(
         seed=seed,
         consent=read_consent(consent) if consent else None,
         categories=read_categories(manifest) if manifest else {},
+        allow_pipes=allow_pipes,
     )
     design = create_test(out, reference, parse_systems([*(systems or []), *(named or [])]), options, database)
     typer.echo(describe_test(out, design))

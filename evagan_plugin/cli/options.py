@@ -28,3 +28,6 @@ VersaScores = Annotated[
         help="Result file of VERSA (JSON lines) for a system: its figures join as further columns. May be given again.",
     ),
 ]
+AllowPipes = Annotated[
+    bool, typer.Option("--allow-pipes", help="Run the commands (`... |`) of a wav.scp, which can do anything.")
+]

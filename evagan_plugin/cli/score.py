@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from evagan_plugin.cli.options import (
+    AllowPipes,
     Device,
     GroundTruth,
     Manifest,
@@ -39,6 +40,7 @@ def score(
     skip_broken: SkipBroken = False,
     nj: Processes = ScoringOptions.nj,
     device: Device = ScoringOptions.device,
+    allow_pipes: AllowPipes = ScoringOptions.allow_pipes,
 ) -> None:
     """Score systems: M-STFT, PESQ, log-mel L1, periodicity and voicing, with 95 % intervals, as one table."""
     from evagan_plugin.data.systems import check_sources, parse_systems
@@ -60,6 +62,7 @@ def score(
         manifest=manifest,
         ground_truth=ground_truth,
         device=device,
+        allow_pipes=allow_pipes,
     )
     typer.echo(scores_markdown(scores))
     if out:

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand
 
+from evagan_plugin.cli.options import AllowPipes
+
 
 class SynthCommand(TyperCommand):
     """Takes ``--vocoder KIND:PATH SOURCE OUT_DIR``, the older way to write ``KIND:PATH SOURCE OUT_DIR``, too."""
@@ -66,6 +68,7 @@ def synth(
     untrained: Annotated[
         bool, typer.Option("--untrained", help="Use the model's config with random weights: a floor to compare with.")
     ] = False,
+    allow_pipes: AllowPipes = False,
 ) -> None:
     """Synthesise waveforms; audio that goes in comes out exactly as long as it was."""
     from evagan_plugin.data.utterances import find_utterances
@@ -73,7 +76,7 @@ def synth(
     from evagan_plugin.inference.model_argument import check_vocoder
 
     # Before torch is imported, which takes seconds.
-    utterances = find_utterances(source, features=True)
+    utterances = find_utterances(source, features=True, pipes=allow_pipes)
     check_vocoder(model, config, engine, device, dtype.value, threads)
 
     from evagan_plugin.inference.batch import synthesize_all

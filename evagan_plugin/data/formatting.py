@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from evagan_plugin.audio.archive import archive_of
+from evagan_plugin.audio.archive import archive_of, audio_file
 from evagan_plugin.audio.io import downmix, effective_bandwidth, load_audio, read_header, resample, save_audio
+from evagan_plugin.audio.pipe import Pipe
 from evagan_plugin.data.kaldi import DataDir, Segment
 from evagan_plugin.data.utterances import AUDIO_TABLE, find_utterances
 from evagan_plugin.errors import EvaganError, LibraryError, UsageError, library_errors
@@ -95,7 +96,9 @@ class Summary:
         yield f"  report: {self.report}"
 
 
-def format_data_dir(source: Path, target: Path, sample_rate: int, skip_broken: bool = False, jobs: int = 1) -> Summary:
+def format_data_dir(
+    source: Path, target: Path, sample_rate: int, skip_broken: bool = False, jobs: int = 1, pipes: bool = False
+) -> Summary:
     """Format a Kaldi data directory, or a folder of audio.
 
     Writes ``target/data/<utterance>.wav``, ``format_report.tsv`` and, if nothing is broken or ``skip_broken`` is
@@ -110,12 +113,13 @@ def format_data_dir(source: Path, target: Path, sample_rate: int, skip_broken: b
         skip_broken: Whether the tables are written without the broken utterances; else there are none of them
             as long as one is broken.
         jobs: Number of files worked on at a time.
+        pipes: Whether ``wav.scp`` may have pipes; one is taken for unchanged as long as its text is the same.
 
     Raises:
         UsageError: If the source is malformed or holds no audio, or the target is the source.
         EvaganError: If an output cannot be written, or every utterance is broken.
     """
-    data = _read_source(source)
+    data = _read_source(source, pipes)
     if source.resolve() == target.resolve():
         raise UsageError(f"{target}: the formatted directory must be another one than the source")
     before = _read_report(target / REPORT)
@@ -145,9 +149,9 @@ def format_data_dir(source: Path, target: Path, sample_rate: int, skip_broken: b
     return summary
 
 
-def _read_source(source: Path) -> DataDir:
+def _read_source(source: Path, pipes: bool) -> DataDir:
     if (source / AUDIO_TABLE).is_file() or not source.is_dir():
-        return DataDir.read(source)
+        return DataDir.read(source, pipes)
     return DataDir(wav={utterance.utt_id: utterance.source for utterance in find_utterances(source)})
 
 
@@ -179,19 +183,23 @@ def _format_recording(
     if not todo:
         return rows, kept
     try:
-        wav, source_rate = load_audio(source)
+        with audio_file(source) as file:
+            wav, source_rate = load_audio(file)
+            subtype = read_header(file).subtype
     except EvaganError as error:
         return rows + [_changed(row, status="broken", reason=str(error)) for row, _ in todo], kept
     for row, cut in todo:
         try:
             with library_errors(source):
-                rows.append(_format_utterance(row, cut, wav, source_rate, target))
+                rows.append(_format_utterance(row, cut, wav, source_rate, subtype, target))
         except LibraryError as error:
             rows.append(_changed(row, status="broken", reason=str(error)))
     return rows, kept
 
 
-def _format_utterance(row: Row, cut: Segment | None, wav: np.ndarray, source_rate: int, target: Path) -> Row:
+def _format_utterance(
+    row: Row, cut: Segment | None, wav: np.ndarray, source_rate: int, subtype: str, target: Path
+) -> Row:
     """Cut, downmix, resample and write one utterance; ``wav`` is the recording ``(channels, T)``."""
     sample_rate = int(row.sample_rate)
     changes = []
@@ -203,7 +211,7 @@ def _format_utterance(row: Row, cut: Segment | None, wav: np.ndarray, source_rat
             reason = f"segment {cut.start} to {cut.end} s is not inside the recording of {length:.3f} s"
             return _changed(row, status="broken", reason=reason)
     mono = downmix(wav)
-    if (subtype := read_header(row.source).subtype) in WIDE_SUBTYPES:
+    if subtype in WIDE_SUBTYPES:
         changes.append(f"rounded {subtype}")
     if wav.shape[0] > 1:
         changes.append(f"downmixed {wav.shape[0]} channels")
@@ -241,6 +249,8 @@ def _output(target: Path, utterance: str) -> Path:
 
 
 def _state(source: str) -> str:
+    if isinstance(source, Pipe):
+        return "pipe"
     try:
         stat = archive_of(source).stat()
     except OSError:

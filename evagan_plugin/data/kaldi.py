@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from evagan_plugin.audio.pipe import MARK, Pipe
 from evagan_plugin.errors import UsageError, some
 from evagan_plugin.utils.files import read_text, write_text
 
@@ -41,27 +42,31 @@ def read_table(path: str | Path, values_needed: bool = True) -> dict[str, str]:
     return table
 
 
-def read_scp(path: str | Path) -> dict[str, str]:
+def read_scp(path: str | Path, pipes: bool = False) -> dict[str, str]:
     """Read a script file (``wav.scp``, ``feats.scp``): utterance or recording id to file name.
 
     A file name may hold spaces. As in Kaldi, a relative one is relative to the current directory.
 
+    Args:
+        path: The file.
+        pipes: Whether pipes (``command |``) are taken, as :class:`~evagan_plugin.audio.pipe.Pipe`.
+
     Raises:
-        UsageError: As :func:`read_table`; also for an empty file and for a pipe (``command |``), which is not run.
+        UsageError: As :func:`read_table`; also for an empty file, and for a pipe where it is not taken.
     """
     table = read_table(path)
     if not table:
         raise UsageError(f"{path}: no utterances in it")
     for key, value in table.items():
-        if value.endswith("|"):
+        if value.endswith(MARK) and not pipes:
             raise UsageError(
-                f"{path}: '{key}' is a pipe ('{value}'), which is not run: convert it to a file first, "
-                "for example with ESPnet's scripts/audio/format_wav_scp.sh, and list the file"
+                f"{path}: '{key}' is a pipe ('{value}'), which is not run: convert it to a file first "
+                "(of audio that you trust: `evagan format DIR OUT_DIR --sample-rate HZ --allow-pipes`)"
             )
-    return table
+    return {key: Pipe(value) if value.endswith(MARK) else value for key, value in table.items()}
 
 
-def read_wav_scp(path: str | Path) -> dict[str, str]:
+def read_wav_scp(path: str | Path, pipes: bool = False) -> dict[str, str]:
     """Read the audio file of each utterance from a ``wav.scp``.
 
     Raises:
@@ -69,7 +74,7 @@ def read_wav_scp(path: str | Path) -> dict[str, str]:
             utterances.
     """
     check_no_segments(path)
-    return read_scp(path)
+    return read_scp(path, pipes)
 
 
 def check_no_segments(wav_scp: str | Path) -> None:
@@ -147,8 +152,12 @@ class DataDir:
         return sorted(self.segments or self.wav)
 
     @classmethod
-    def read(cls, path: str | Path) -> "DataDir":
+    def read(cls, path: str | Path, pipes: bool = False) -> "DataDir":
         """Read and check a directory; ``wav.scp`` must be there, the rest may be missing.
+
+        Args:
+            path: The directory.
+            pipes: Whether ``wav.scp`` may have pipes.
 
         Raises:
             UsageError: If the directory or ``wav.scp`` is missing, a line is malformed, or the files disagree about
@@ -159,7 +168,7 @@ class DataDir:
             what = "has no wav.scp" if path.is_dir() else "is not a directory"
             raise UsageError(f"{path}: {what}; a Kaldi data directory with wav.scp is needed")
         tables = {name: _read_optional(path / file) for name, file in _OPTIONAL_TABLES.items()}
-        wav = read_scp(path / "wav.scp")
+        wav = read_scp(path / "wav.scp", pipes)
         data = cls(wav=wav, segments=_read_segments(path / "segments"), **tables)
         data.check(path)
         return data

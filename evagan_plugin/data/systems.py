@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evagan_plugin.audio.io import read_header
+from evagan_plugin.audio.pipe import Pipe
 from evagan_plugin.data.kaldi import safe_key
 from evagan_plugin.data.utterances import find_utterances
 from evagan_plugin.errors import EvaganError, UsageError, some
@@ -19,8 +20,8 @@ class MatchedUtterance:
     """One utterance of the reference and what each system made of it."""
 
     utt_id: str
-    reference: Path
-    hypotheses: dict[str, Path]
+    reference: Path | Pipe
+    hypotheses: dict[str, Path | Pipe]
     """Audio file by system."""
     category: str | None = None
 
@@ -34,17 +35,19 @@ class Unmatched:
     reason: str
 
 
-def read_source(path: str | Path) -> dict[str, Path]:
+def read_source(path: str | Path, pipes: bool = False) -> dict[str, Path | Pipe]:
     """Return audio files by utterance id.
 
     Args:
         path: A directory or a table, read as :func:`~evagan_plugin.data.utterances.find_utterances` says.
+        pipes: Whether a table may have pipes.
 
     Raises:
         UsageError: If there is no audio, or two files have one id.
     """
     check_sources(path)
-    return {utterance.utt_id: Path(utterance.source) for utterance in find_utterances(path)}
+    places = {utterance.utt_id: utterance.source for utterance in find_utterances(path, pipes=pipes)}
+    return {utt_id: place if isinstance(place, Pipe) else Path(place) for utt_id, place in places.items()}
 
 
 def check_system_names(names: Iterable[str], taken: Iterable[str] = (REFERENCE,)) -> None:
@@ -111,7 +114,10 @@ def check_sources(*sources: str | Path) -> None:
 
 
 def match(
-    reference: str | Path, systems: Mapping[str, str | Path], categories: Mapping[str, str] | None = None
+    reference: str | Path,
+    systems: Mapping[str, str | Path],
+    categories: Mapping[str, str] | None = None,
+    pipes: bool = False,
 ) -> tuple[list[MatchedUtterance], list[Unmatched]]:
     """Match the utterances of the systems with those of the reference.
 
@@ -119,6 +125,7 @@ def match(
         reference: Anything that :func:`read_source` takes.
         systems: The same of each system, by name.
         categories: Category of every utterance, as :func:`read_categories` gives it; None without a manifest.
+        pipes: Whether tables may have pipes.
 
     Returns:
         What can be scored, sorted by id, and what only one side has.
@@ -127,8 +134,8 @@ def match(
         UsageError: If a source cannot be read, a system shares no utterance with the reference, or an utterance has
             no category: it would count as speech.
     """
-    references = read_source(reference)
-    found = {name: read_source(path) for name, path in systems.items()}
+    references = read_source(reference, pipes)
+    found = {name: read_source(path, pipes) for name, path in systems.items()}
     unmatched = []
     for name, files in found.items():
         if not references.keys() & files.keys():

@@ -21,12 +21,12 @@ class Utterance:
 
     utt_id: str
     source: str
-    """Audio file, feature file, or ``FILE.ark:OFFSET``."""
+    """Audio file, feature file, ``FILE.ark:OFFSET``, or a :class:`~evagan_plugin.audio.pipe.Pipe`."""
     layout: Layout | None = None
     """Which way round its features lie; None if it is audio."""
 
 
-def find_utterances(source: str | Path, features: bool = False) -> list[Utterance]:
+def find_utterances(source: str | Path, features: bool = False, pipes: bool = False) -> list[Utterance]:
     """List the utterances of a directory, a table or a file.
 
     A directory with a ``wav.scp`` (with ``features``: or else a ``feats.scp``) is read by that table. Any other is
@@ -37,6 +37,7 @@ def find_utterances(source: str | Path, features: bool = False) -> list[Utteranc
     Args:
         source: The directory, a ``.scp`` table, or one file.
         features: Whether features count, too.
+        pipes: Whether a ``wav.scp`` may have pipes, which are run when the audio is read.
 
     Raises:
         UsageError: If there is nothing, two files have one id, or a table is malformed or has ``segments`` beside it.
@@ -45,9 +46,9 @@ def find_utterances(source: str | Path, features: bool = False) -> list[Utteranc
     if path.is_dir():
         tables = (AUDIO_TABLE, FEATURE_TABLE) if features else (AUDIO_TABLE,)
         table = next((path / name for name in tables if (path / name).is_file()), None)
-        return _of_table(table, features) if table else _of_directory(path, features)
+        return _of_table(table, features, pipes) if table else _of_directory(path, features)
     if path.suffix == ".scp":
-        return _of_table(path, features)
+        return _of_table(path, features, pipes)
     if not archive_of(path).is_file():
         raise UsageError(f"there is no file or directory {path}")
     return [_utterance(safe_key(path.stem), str(path), "bands_first", features)]
@@ -86,11 +87,11 @@ def is_hidden(path: str | Path) -> bool:
     return any(part.startswith(".") for part in Path(path).parts)
 
 
-def _of_table(path: Path, features: bool) -> list[Utterance]:
+def _of_table(path: Path, features: bool, pipes: bool) -> list[Utterance]:
     if features and path.name == FEATURE_TABLE:
         return [Utterance(utt_id, entry, "frames_first") for utt_id, entry in read_scp(path).items()]
     read = read_wav_scp if path.name == AUDIO_TABLE else read_scp
-    return [_utterance(utt_id, entry, "frames_first", features) for utt_id, entry in read(path).items()]
+    return [_utterance(utt_id, entry, "frames_first", features) for utt_id, entry in read(path, pipes).items()]
 
 
 def _of_directory(path: Path, features: bool) -> list[Utterance]:

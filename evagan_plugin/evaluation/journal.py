@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from evagan_plugin import __version__
+from evagan_plugin.audio.archive import archive_of
 from evagan_plugin.data.systems import MatchedUtterance
 from evagan_plugin.errors import EvaganError
 from evagan_plugin.evaluation.alignment import Alignment
@@ -80,7 +81,7 @@ class Journal:
 def _stamp(path: Path) -> list[Any]:
     """Return what changes when a file does; a missing file has no size."""
     try:
-        status = os.stat(path)
+        status = os.stat(archive_of(path))
     except OSError:
         return [str(path), None, None]
     return [str(path), status.st_size, status.st_mtime_ns]

@@ -25,6 +25,8 @@ class ScoringOptions:
     """Where networks run, e.g. ``cuda``: those of metrics, and the models whose speed is measured."""
     versa: Mapping[str, str | Path] = field(default_factory=dict)
     """By system, a result file of VERSA whose figures become further columns."""
+    allow_pipes: bool = False
+    """Run the commands that a ``wav.scp`` may have in the place of files."""
 
 
 @dataclass(frozen=True)

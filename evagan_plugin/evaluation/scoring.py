@@ -41,6 +41,7 @@ def score_systems(
     manifest: str | Path | None = ScoringOptions.manifest,
     ground_truth: bool = ScoringOptions.ground_truth,
     device: str = ScoringOptions.device,
+    allow_pipes: bool = ScoringOptions.allow_pipes,
 ) -> Scores:
     """Score systems against a reference, utterance by utterance.
 
@@ -55,6 +56,7 @@ def score_systems(
             speech only then.
         ground_truth: Score the reference itself, copied through a 16-bit WAV, as one more system.
         device: Where networks run, e.g. ``cuda``.
+        allow_pipes: Run the commands that a ``wav.scp`` may have in the place of files.
 
     Raises:
         UsageError: For input that cannot be compared: no common utterance, several sample rates, unknown metric.
@@ -62,7 +64,7 @@ def score_systems(
 
     Single bad files do not end the run: they are listed in the result.
     """
-    options = ScoringOptions(metrics, periodicity, manifest, ground_truth, nj, device)
+    options = ScoringOptions(metrics, periodicity, manifest, ground_truth, nj, device, allow_pipes=allow_pipes)
     return ScoringPlan.of(reference, systems, options).run(out)
 
 
@@ -85,7 +87,8 @@ class ScoringPlan(ScoredCorpus):
         check_system_names(systems, taken=(GROUND_TRUTH,))
         checked_device(options.device)
         metrics = select_metrics(options.metrics, options.periodicity)
-        items, unmatched = match(reference, systems, read_categories(options.manifest) if options.manifest else None)
+        categories = read_categories(options.manifest) if options.manifest else None
+        items, unmatched = match(reference, systems, categories, options.allow_pipes)
         names = {name: str(path) for name, path in systems.items()}
         versa = read_versa_of(systems, options.versa, [item.utt_id for item in items])
         return cls(str(reference), names, common_sample_rate(items), metrics, unmatched, items, options, versa)

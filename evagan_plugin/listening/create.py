@@ -52,8 +52,8 @@ def create_test(
     if out.exists():
         raise UsageError(f"{out} exists already: choose another folder for the test")
     _check_names(systems, options)
-    references = read_source(reference)
-    files = {name: read_source(source) for name, source in systems.items()}
+    references = read_source(reference, options.allow_pipes)
+    files = {name: read_source(source, options.allow_pipes) for name, source in systems.items()}
     chosen = _choose_utterances(references, files, options)
     rate = options.sample_rate or max(rate_of(references[utterance]) for utterance, _ in chosen)
     listed = _listed_systems(systems, str(reference), options)

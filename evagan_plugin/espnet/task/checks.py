@@ -21,6 +21,7 @@ from espnet2.train.distributed_utils import (
 )
 from espnet2.utils.build_dataclass import build_dataclass
 
+from evagan_plugin.audio.archive import ARCHIVED
 from evagan_plugin.checkpoint.native import check_same_config
 from evagan_plugin.checkpoint.tensors import read_weights
 from evagan_plugin.config import VocoderConfig, build_config, config_difference, config_to_dict, read_settings
@@ -309,6 +310,12 @@ def _check_data(split: str, sources: list, sample_rate: int) -> None:
         raise UsageError(f"{option}: no audio; give DIR/wav.scp,wav,sound")
     check_no_segments(paths["wav"])
     recordings = read_scp(paths["wav"])
+    archived = [key for key, place in recordings.items() if ARCHIVED.search(place)]
+    if kinds["wav"] == "sound" and archived:
+        raise UsageError(
+            f"{paths['wav']}: {len(archived)} of {len(recordings)} recordings are in archives, which the training does "
+            f"not read: {some(archived)}; `evagan format DIR OUT --sample-rate {sample_rate}` makes files of them"
+        )
     if kinds["wav"] == "sound":
         _check_recordings(paths["wav"], recordings, sample_rate)
     if "feats" in paths:

@@ -44,6 +44,8 @@ class ListeningOptions:
     consent: str | None = None
     categories: Mapping[str, str] = field(default_factory=dict)
     """Category by utterance id; ``all`` for those that are not in it."""
+    allow_pipes: bool = False
+    """Run the commands that a ``wav.scp`` may have in the place of files."""
 
     def __post_init__(self) -> None:
         get_protocol(self.protocol)
