@@ -11,6 +11,7 @@ from typing import Any
 
 from evagan_plugin.autoload import COQUI_MODULES, alias_modules
 from evagan_plugin.errors import ConfigError, EvaganError, report_uncaught
+from evagan_plugin.utils.numba_cache import make_numba_cache
 
 TESTED_VERSIONS = "0.28."
 """Versions of coqui-tts that the tests have run with begin so."""
@@ -31,6 +32,7 @@ def register() -> None:
     import wrapt  # takes a while, so not before a host is there
 
     report_uncaught()
+    make_numba_cache()  # Coqui TTS imports librosa
     alias_modules(COQUI_MODULES)
     wrapt.register_post_import_hook(_hook_synthesizer, "TTS.utils.synthesizer")
 

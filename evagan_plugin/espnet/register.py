@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 from evagan_plugin.errors import EvaganError, report_uncaught
+from evagan_plugin.utils.numba_cache import make_numba_cache
 
 TESTED_VERSIONS = ("202611",)
 """Versions of ESPnet that the tests have run with."""
@@ -29,6 +30,7 @@ def register() -> None:
     """
     import wrapt  # takes a while, so not before a host is there
 
+    make_numba_cache()  # ESPnet imports librosa
     for name in HOOKS:
         wrapt.register_post_import_hook(run_hook, name)
 

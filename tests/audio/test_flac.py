@@ -59,7 +59,7 @@ def test_more_in_the_header_and_damage_are_told(altered):
         load_audio(altered(SAMPLES + 10_000))
     path = altered(0)
     path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(EvaganError, match="not readable as audio|no samples"):
+    with pytest.raises(EvaganError, match=r"not readable as audio|no samples"):
         load_audio(path)
 
 

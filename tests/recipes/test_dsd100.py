@@ -57,6 +57,13 @@ def test_a_wrong_dsd100_is_told(recipe, run, dsd100):
     done = run(place, "local/data.sh", "--corpus_dir", dsd100)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "Sources/Test: there is no such directory; DSD100 has Mixtures/" in done.stderr
+    for damage in (b"", b"RIFF", b"no audio, but text"):
+        for path in (dsd100 / "Sources" / "Dev").glob("*/bass.wav"):
+            path.write_bytes(damage)
+        done = run(place, "local/data.sh", "--corpus_dir", dsd100, "--parts", "Dev")
+        assert (done.returncode, done.stderr.count("bass.wav: ")) == (1, 1) and "unpack DSD100.zip again" in done.stderr
+    for path in (dsd100 / "Sources" / "Dev").glob("*/bass.wav"):
+        noise(path, 7, channels=2)
     for path in (dsd100 / "Sources" / "Dev").glob("*/drums.wav"):
         noise(path, 7, level=0.0)
     done = run(place, "local/data.sh", "--corpus_dir", dsd100, "--parts", "Dev")

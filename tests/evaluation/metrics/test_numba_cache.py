@@ -64,3 +64,20 @@ def test_the_default_metrics_compile_with_it(tmp_path):
     env = {name: value for name, value in os.environ.items() if name not in (VARIABLE, "XDG_CACHE_HOME")}
     env |= {"HOME": str(tmp_path / "file"), "TMPDIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], env=env, cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("host", ["espnet", "coqui"])
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_host_that_is_imported_has_it_too(tmp_path, host, closed):
+    """Their own librosa compiles the same functions."""
+    (tmp_path / "file").write_text("")
+    code = (
+        "import os, evagan_plugin.utils.numba_cache as c; c._sources = lambda: [c.Path('file/x')]\n"
+        f"from evagan_plugin.{host}.register import register; register(); print('NUMBA_CACHE_DIR' in os.environ)"
+    )
+    env = {name: value for name, value in os.environ.items() if name not in (VARIABLE, "XDG_CACHE_HOME")}
+    env |= {"HOME": str(tmp_path / "file" if closed else tmp_path), "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert done.stdout == f"{closed}\n"

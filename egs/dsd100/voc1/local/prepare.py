@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
+from evagan_plugin.audio.io import load_audio
 from evagan_plugin.data.corpus import find_files, safe_name
 from evagan_plugin.data.kaldi import DataDir, Segment
 from evagan_plugin.errors import EvaganError, UsageError, one_line_errors
@@ -41,16 +41,15 @@ def draw_start(path: Path, generator: random.Random) -> float | None:
         EvaganError: If the file cannot be read.
     """
     try:
-        with soundfile.SoundFile(path) as audio:
-            room = audio.frames / audio.samplerate - SECONDS
-            for _ in range(ATTEMPTS if room >= 0 else 0):
-                start = int(1000 * generator.uniform(0, room)) / 1000
-                audio.seek(round(start * audio.samplerate))
-                level = np.sqrt(np.mean(np.square(audio.read(round(SECONDS * audio.samplerate)))))
-                if level > 10 ** (SILENCE_DB / 20):
-                    return start
-    except soundfile.LibsndfileError as error:
-        raise EvaganError(f"{path}: not readable as audio: {error.error_string}; unpack DSD100.zip again") from error
+        wav, rate = load_audio(path)
+    except EvaganError as error:
+        raise EvaganError(f"{error}; unpack DSD100.zip again") from error
+    room = wav.shape[1] / rate - SECONDS
+    for _ in range(ATTEMPTS if room >= 0 else 0):
+        start = int(1000 * generator.uniform(0, room)) / 1000
+        item = wav[:, round(start * rate) :][:, : round(SECONDS * rate)]
+        if np.sqrt(np.mean(np.square(item), dtype=np.float64)) > 10 ** (SILENCE_DB / 20):
+            return start
     return None
 
 
