@@ -1,6 +1,8 @@
 """``EvaGan``: the model that Coqui's trainer and synthesizer drive, thin over :class:`GANVocoder`."""
 
+import contextlib
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ from trainer.trainer_utils import get_optimizer, get_scheduler
 from TTS.config.shared_configs import BaseAudioConfig
 from TTS.vocoder.models.base_vocoder import BaseVocoder
 
+from evagan_plugin.audio.features import check_mel
+from evagan_plugin.audio.likelihood import MelWatch
 from evagan_plugin.audio.mel import MelConversion
 from evagan_plugin.checkpoint.native import check_same_config
-from evagan_plugin.checkpoint.tensors import fill, generator_weights, one_generator, read_weights
+from evagan_plugin.checkpoint.tensors import fill, generator_weights, one_generator, read_weights, statistics_in
 from evagan_plugin.config import config_to_dict
 from evagan_plugin.coqui.checks import check_data, check_run, check_state
 from evagan_plugin.coqui.config import EvaGanConfig, vocoder_config
@@ -24,6 +28,7 @@ from evagan_plugin.coqui.data import (
     make_loader,
     recordings_of,
 )
+from evagan_plugin.coqui.interruption import end, lock_run, stop_if_asked
 from evagan_plugin.coqui.mel import audio_processor, mel_config, normalization
 from evagan_plugin.coqui.parallel import average_gradients, average_values, rank_and_size, share_state
 from evagan_plugin.coqui.progress import Progress, best_loss, resume, stop_at
@@ -34,7 +39,12 @@ from evagan_plugin.inference.exported import is_onnx, read_facts
 from evagan_plugin.inference.onnx_engine import OnnxGenerator
 from evagan_plugin.training.gan import GANVocoder
 from evagan_plugin.training.health import Health
+from evagan_plugin.utils.stop import Stop
 
+logger = logging.getLogger(__name__)
+
+FEATURES = "what the acoustic model gives"
+"""How features are called in a warning."""
 DISCRIMINATORS, GENERATOR = 0, 1
 """Numbers of the optimizers, in the order of Coqui's GANs."""
 
@@ -60,9 +70,11 @@ class EvaGan(BaseVocoder):
         self.gan = GANVocoder(vocoder)
         self.progress = Progress()
         self.active = DISCRIMINATORS
+        self.lock = contextlib.ExitStack()
         self.best_loss: dict[str, float] | None = None
         self.health, self.latest = Health(vocoder.discriminators), {}
         self.conversion = self._conversion_from(config.audio, "audio")
+        self.watch = MelWatch(vocoder.mel, vocoder.mel_statistics, logger)
 
     def forward(self, x: Tensor) -> Tensor:
         """Synthesise (B, 1, F * hop) from the vocoder's own log-mels (B, n_mels, F)."""
@@ -74,7 +86,10 @@ class EvaGan(BaseVocoder):
 
         They are as ``config.audio`` says, or as the acoustic model's own audio config once :meth:`connect` has seen it.
         """
-        return self.gan.inference_generator(self.conversion(x.float()))
+        x = x.float()
+        check_mel(x, self.gan.config.mel)
+        self.watch.look(self.conversion.unclamped(x), FEATURES, self.conversion.source_floor)
+        return self.gan.inference_generator(self.conversion(x))
 
     def connect(self, synthesizer: Any) -> None:
         """Fit this vocoder to the acoustic model of a ``Synthesizer``.
@@ -123,6 +138,8 @@ class EvaGan(BaseVocoder):
         state = read_weights(path)
         chosen = one_generator(state, path) if eval else state
         fill(self.gan.generator, generator_weights(chosen, path), path)
+        if known := statistics_in(state):
+            self.watch.known = known
         if eval:
             self.gan.discriminators, self.gan.ema = nn.ModuleDict(), None
             self.gan.generator.remove_weight_norm()
@@ -240,6 +257,7 @@ class EvaGan(BaseVocoder):
     def on_init_start(self, trainer: Any) -> None:
         """Check the run before a checkpoint is loaded."""
         check_run(trainer, self)
+        self.lock = lock_run(trainer)
 
     def on_init_end(self, trainer: Any) -> None:
         """Check the data, take up a run where it stood, and begin alike in every process."""
@@ -255,7 +273,8 @@ class EvaGan(BaseVocoder):
             trainer.best_loss, self.best_loss = self.best_loss, None
 
     def on_train_epoch_start(self, trainer: Any) -> None:
-        """Go to the batch that is next."""
+        """Go to the batch that is next; from now on signals wait for the end of a step."""
+        Stop.listen()
         batches = trainer.train_loader.batch_sampler
         if isinstance(batches, EpochBatches):
             self.progress.go_on(batches, trainer)
@@ -264,6 +283,7 @@ class EvaGan(BaseVocoder):
         """Say what goes wrong, where the trainer prints its losses."""
         if trainer.total_steps_done % trainer.config.print_step == 0 and rank_and_size()[0] == 0:
             self.health.look({name: float(value) for name, value in self.latest.items()}, int(self.gan.steps))
+        stop_if_asked(trainer)
 
     def on_train_epoch_end(self, trainer: Any) -> None:
         """Save what a last epoch has reached, whether or not it is the best."""
@@ -271,6 +291,16 @@ class EvaGan(BaseVocoder):
             trainer.save_checkpoint()
         if self.progress.batches >= len(trainer.train_loader):
             self.progress.end_epoch(trainer.epochs_done + 1)
+
+    def on_epoch_end(self, trainer: Any) -> None:
+        """After the last epoch, leave signals and the run folder to others."""
+        if trainer.epochs_done + 1 >= trainer.config.epochs:
+            Stop.put_back()
+            self.lock.close()
+
+    def on_keyboard_interrupt(self, trainer: Any) -> None:
+        """End as the signal says, now that the trainer has saved."""
+        end(trainer)
 
     def get_extra_state(self) -> Tensor:
         """Return the progress, to be saved with the weights."""

@@ -4,11 +4,8 @@ Which batches an epoch has follows from its number (``data.segments``), so that 
 which come next; the states of the random generators say what they would have been drawn with.
 """
 
-import contextlib
 import logging
-import signal
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,53 +15,11 @@ import torch
 from espnet2.train.reporter import Reporter, SubReporter, WeightedAverage, to_reported_value
 from torch.utils.data import DataLoader
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-REPEATED = 5.0
-"""Seconds within which a signal that comes again says the same: a launcher passes on what the terminal sent, too."""
+from evagan_plugin.utils.stop import Stop
+
 CHECKPOINT = "checkpoint.pth"
 ENTRY = "inside_epoch"
 """What a checkpoint from inside an epoch has beside ESPnet's entries."""
-
-
-class Stop:
-    """Whether the process has been asked to stop."""
-
-    asked: int | None = None
-    """Number of the signal."""
-    since = 0.0
-    former: dict[int, Any] | None = None
-    """Handlers to put back; None where signals are not listened to."""
-
-    @classmethod
-    def listen(cls) -> None:
-        """Note signals from now on; one that comes :data:`REPEATED` later or more ends the process as ever."""
-        if cls.former is None:
-            cls.former = {number: signal.signal(number, cls._note) for number in SIGNALS}
-
-    @classmethod
-    def _note(cls, number: int, frame: object) -> None:
-        if cls.asked is None:
-            cls.asked, cls.since = number, time.monotonic()
-            logging.warning("%s: finishing the step and saving", signal.Signals(number).name)
-        elif time.monotonic() - cls.since > REPEATED:
-            cls._put_back()
-            signal.raise_signal(number)
-
-    @classmethod
-    def _put_back(cls) -> None:
-        for number, handler in (cls.former or {}).items():
-            signal.signal(number, handler)
-        cls.former = None
-
-    @classmethod
-    @contextlib.contextmanager
-    def scope(cls) -> Iterator[None]:
-        """Leave signals as they were before."""
-        cls.asked = None
-        try:
-            yield
-        finally:
-            cls._put_back()
 
 
 @dataclass

@@ -20,11 +20,11 @@ from evagan_plugin.espnet.export import espnet_init_param
 from evagan_plugin.espnet.task.checks import ONE_CYCLE, check_files, check_options, only_training
 from evagan_plugin.espnet.task.data import SegmentDataset, SegmentSampler
 from evagan_plugin.espnet.task.failures import host_errors
-from evagan_plugin.espnet.task.interruption import Stop
 from evagan_plugin.espnet.task.listening import add_listening_arguments
 from evagan_plugin.espnet.task.model import GENERATOR_BUILDERS, ESPnetVocoderModel
 from evagan_plugin.espnet.task.trainer import VocoderTrainer, whole_checkpoints
 from evagan_plugin.training.gan import GANVocoder
+from evagan_plugin.utils.stop import Stop
 
 PROGRAM = "vocoder_train"
 DEFAULTS = OptimizationConfig()

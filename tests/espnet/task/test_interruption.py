@@ -1,6 +1,9 @@
 """A training that is stopped inside an epoch goes on as if it had not been: real runs and real signals."""
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,3 +97,39 @@ def test_another_number_of_batches_begins_the_epoch_anew(train: Train, at_step: 
         train(tmp_path / "exp", CONFIG)
     train(tmp_path / "exp", CONFIG | {"num_iters_per_epoch": 2, "max_epoch": 1})
     assert state(tmp_path / "exp" / "checkpoint.pth")["reporter"]["stats"][1]["train"]["total_count"] == 2
+
+
+PROGRAM = """
+import os, signal, sys
+from evagan_plugin.espnet.task.task import VocoderTask
+from evagan_plugin.training.gan import GANVocoder
+
+take_step, steps = GANVocoder.generator_step, 0
+
+def counted(self, *data, **options):
+    global steps
+    steps += self.training
+    if self.training and steps == 2 and os.environ["RANK"] == "1":
+        signal.raise_signal(signal.SIGTERM)
+    return take_step(self, *data, **options)
+
+GANVocoder.generator_step = counted
+VocoderTask.main()
+"""
+
+
+def test_of_two_processes_one_is_asked_and_both_end_after_one_has_saved(command: Callable, tmp_path: Path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    line = command(tmp_path / "exp", CONFIG | {"dist_backend": "gloo"})
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [*launcher, str(tmp_path / "program.py"), *line],
+        env=environment, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert done.stderr.count("stopped at epoch 1, batch 2 of 6, and saved") == 1, done.stderr[-3000:]
+    assert "exitcode  : 143" in done.stderr  # as torchrun lists it
+    inside = state(tmp_path / "exp" / "checkpoint.pth")["inside_epoch"]
+    assert (inside["epoch"], inside["done"], len(inside["random"])) == (1, 2, 2)
+    assert not list((tmp_path / "exp").glob("*epoch.pth"))
