@@ -70,7 +70,7 @@ def unlikely_mel(
     """
     if mel.shape[-1] < FEW_FRAMES:
         return None
-    values, unit = mel.float(), config.log_scale
+    values, unit = mel.detach().cpu().double(), config.log_scale  # a mean of the largest floats is none
     lowest = unit * math.log(min(floor or config.floor, config.floor))
     below = float(values.min()) < lowest - BELOW * unit
     if not below:

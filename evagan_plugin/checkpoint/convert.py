@@ -13,8 +13,8 @@ from evagan_plugin.checkpoint.formats.catalogue import FORMATS, OURS, config_for
 from evagan_plugin.checkpoint.formats.foreign import foreign_vocoder
 from evagan_plugin.checkpoint.formats.names import prefixes_before, translated
 from evagan_plugin.checkpoint.formats.training import LANDMARK
-from evagan_plugin.checkpoint.native import load_checkpoint
-from evagan_plugin.checkpoint.tensors import fill, folded, one_generator, read_weights, statistics_in
+from evagan_plugin.checkpoint.native import filled_generator, load_checkpoint
+from evagan_plugin.checkpoint.tensors import folded, one_generator, read_weights, statistics_in
 from evagan_plugin.config import VocoderConfig, read_settings
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.model.generator import EVAGANGenerator
@@ -69,11 +69,10 @@ def open_checkpoint(
     tensors = folded(translation)
     if config:
         tensors |= FORMATS[whose].statistics(theirs, config.parent)
-    generator = EVAGANGenerator.from_config(settings)
-    fill(generator, tensors, path, named)
+    generator = filled_generator(settings, tensors, path, named)
     if known := statistics_in(state):
         settings = replace(settings, mel_statistics=known)
-    return settings, generator.eval()
+    return settings, generator
 
 
 def _is_native(path: Path) -> bool:

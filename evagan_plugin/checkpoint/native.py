@@ -3,9 +3,11 @@
 Weights are stored with weight normalisation folded in, so that one file serves inference and fine-tuning.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import safetensors.torch
+from torch import Tensor
 
 from evagan_plugin.checkpoint.files import CONFIG, WEIGHTS
 from evagan_plugin.checkpoint.tensors import fill, folded, read_weights
@@ -32,9 +34,25 @@ def load_checkpoint(directory: str | Path) -> tuple[VocoderConfig, EVAGANGenerat
         ConfigError: If the config is missing or wrong.
     """
     weights, config = Path(directory) / WEIGHTS, load_config(Path(directory) / CONFIG)
-    generator = EVAGANGenerator.from_config(config)
-    fill(generator, read_weights(weights), weights)
-    return config, generator.eval()
+    return config, filled_generator(config, read_weights(weights), weights)
+
+
+def filled_generator(
+    config: VocoderConfig, state: Mapping[str, Tensor], source: str | Path, named: Callable[[str], str] = str
+) -> EVAGANGenerator:
+    """Return a generator with these weights, in evaluation mode; arguments and errors as of ``tensors.fill``.
+
+    Raises:
+        ConfigError: If the config asks for more memory than there is.
+    """
+    try:
+        generator = EVAGANGenerator.from_config(config)
+    except (MemoryError, RuntimeError) as error:
+        raise ConfigError(
+            f"{source}: the generator of its config is too large: {str(error).splitlines()[0]}"
+        ) from error
+    fill(generator, state, source, named)
+    return generator.eval()
 
 
 def check_same_config(ours: VocoderConfig, theirs: VocoderConfig, source: str | Path) -> None:

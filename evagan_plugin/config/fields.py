@@ -5,6 +5,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, Field, PositiveInt
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+Size = Annotated[int, Field(gt=0, le=2**16)]
+"""Of what memory is taken for: a slip of the finger is told before it is."""
+Sizes = Annotated[tuple[Size, ...], Field(min_length=1)]
 PositiveInts = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
 STFT_RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))

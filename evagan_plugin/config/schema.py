@@ -7,11 +7,11 @@ import math
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from evagan_plugin.config.discriminators import DiscriminatorsConfig
-from evagan_plugin.config.fields import STFT_RESOLUTIONS, STRICT, PositiveInts, Switchable
+from evagan_plugin.config.fields import STFT_RESOLUTIONS, STRICT, PositiveInts, Size, Sizes, Switchable
 from evagan_plugin.config.statistics import MelStatistics
 from evagan_plugin.config.training import (
     BALANCED_MEL_WEIGHT,
@@ -37,13 +37,13 @@ class MelConfig:
 
     sample_rate: PositiveInt = 22050
     """Samples per second (Hz)."""
-    n_fft: PositiveInt = 1024
+    n_fft: Size = 1024
     """Length of the Fourier transform (samples)."""
     hop_length: PositiveInt = 256
     """Samples from one frame to the next."""
     win_length: PositiveInt = 1024
     """Length of the Hann window (samples)."""
-    n_mels: PositiveInt = 80
+    n_mels: Annotated[Size, Field(le=2**12)] = 80
     """Number of mel bands."""
     f_min: NonNegativeFloat = 0.0
     """Lower edge of the lowest band (Hz)."""
@@ -103,11 +103,11 @@ class MelConfig:
 class ContextConfig:
     """Context-aware module: a ConvNeXt encoder at frame rate (EVA-GAN, section 3.1)."""
 
-    dims: PositiveInts
+    dims: Sizes
     """Channels of each stage."""
-    depths: PositiveInts
+    depths: Annotated[tuple[Annotated[int, Field(gt=0, le=1000)], ...], Field(min_length=1)]
     """ConvNeXt blocks of each stage."""
-    kernel_size: PositiveInt = 7
+    kernel_size: Size = 7
     """Frames that the stem and each depthwise convolution see."""
     drop_path: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     """Probability that training skips the last block; it falls linearly to 0 at the first (stochastic depth)."""
@@ -124,7 +124,7 @@ class ContextConfig:
 class TransformConfig:
     """The short-time transform whose magnitudes and phases an iSTFT head gives (iSTFTNet, arXiv 2203.02395)."""
 
-    n_fft: PositiveInt
+    n_fft: Size
     """Length of the Fourier transform and of its Hann window (samples)."""
     hop_length: PositiveInt
     """Samples from one frame to the next; what the upsampling stages leave of the mel's hop length."""
@@ -169,19 +169,19 @@ class GeneratorConfig:
 
     context: Annotated[ContextConfig | None, Switchable]
     """``none`` leaves the context-aware module out: HiFi-GAN."""
-    channels: PositiveInt
+    channels: Size
     """Channels before the first upsampling; each stage halves them."""
     upsample_rates: tuple[Annotated[int, Field(ge=2)], ...]
     """Factor of each stage; their product, times the hop length of an iSTFT head, is the mel's hop length."""
-    upsample_kernels: PositiveInts | None = None
+    upsample_kernels: Sizes | None = None
     """Kernel of each transposed convolution; twice its rate when null."""
-    pre_kernel: PositiveInt = 7
+    pre_kernel: Size = 7
     """Kernel of the convolution before the stages (frames)."""
-    post_kernel: PositiveInt = 7
+    post_kernel: Size = 7
     """Kernel of the convolution after the stages (samples, or frames of an iSTFT head)."""
     head: Annotated[HeadConfig, BeforeValidator(_named_head)] = HeadConfig()
     """``waveform`` (the paper's), or ``istft: {n_fft: ..., hop_length: ...}``."""
-    resblock_kernels: PositiveInts = (3, 7, 11)
+    resblock_kernels: Sizes = (3, 7, 11)
     """Kernels of a stage's parallel residual blocks."""
     resblock_dilations: Dilations = ((1, 3, 5),)
     """Dilations inside each residual block: one list for all blocks, or a list for each."""
@@ -195,7 +195,7 @@ class GeneratorConfig:
     """Keep only pre-activations for the backward pass and compute activations again in it: half the memory."""
     checkpointing: bool = False
     """Keep only the input of each upsampling stage and compute the stage again in the backward pass."""
-    global_channels: NonNegativeInt = 0
+    global_channels: Annotated[int, Field(ge=0, le=2**16)] = 0
     """Channels of a global condition such as a speaker embedding; 0 for none."""
     normalize: bool = False
     """Normalise mels first, with a mean and a scale per band that are kept with the weights (ParallelWaveGAN);

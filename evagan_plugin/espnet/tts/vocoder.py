@@ -51,7 +51,7 @@ class ESPnetVocoder:
         check_shape(feats.shape, self.vocoder.mel_config.n_mels, "features", "frames_first")
         mel = feats.t().float().cpu()
         if self.conversion is not None:
-            check_mel(mel, self.vocoder.mel_config, "features")
+            check_mel(mel, self.vocoder.mel_config)
             unclamped = self.conversion.unclamped(mel)
             self.vocoder.watch.look(unclamped, FEATURES, self.conversion.source_floor)
             mel = self.conversion(mel)

@@ -111,6 +111,9 @@ def test_no_audio_for_validation(command: Callable, capsys, tmp_path: Path):
     assert ended.value.code == 2 and message in capsys.readouterr().err
 
 
+ARCHIVED = {"wav.ark": "data/wav.ark:13", "flac.ark": "flac.ark:0", "pipe": "sph2pipe -f wav a.sph |"}
+
+
 def spoil(folder: Path, name: str) -> None:
     """Make the audio of the first utterance, or the list, unusable in a named way."""
     path, scp = folder / "an152-mwhw-b.wav", folder / "wav.scp"
@@ -132,6 +135,8 @@ def spoil(folder: Path, name: str) -> None:
         scp.write_text("")
     elif name == "duplicate":
         scp.write_text("".join([*lines, lines[0]]))
+    elif name in ARCHIVED:
+        scp.write_text("".join([f"an152-mwhw-b {ARCHIVED[name]}\n", *lines[1:]]))
     elif name == "no path":
         scp.write_text("".join(["an152-mwhw-b\n", *lines[1:]]))
 
@@ -147,6 +152,13 @@ def spoil(folder: Path, name: str) -> None:
         ("empty list", "wav.scp: no utterances in it", 2),
         ("duplicate", "wav.scp:7: duplicate id 'an152-mwhw-b', first on line 1", 2),
         ("no path", "wav.scp:1: 'an152-mwhw-b' has nothing after it", 2),
+        (
+            "wav.ark",
+            "archives, which the training does not read: an152-mwhw-b; `evagan format DIR OUT --sample-rate",
+            2,
+        ),
+        ("flac.ark", "1 of 6 recordings are in archives, which the training does not read: an152-mwhw-b; `evagan", 2),
+        ("pipe", "not run: convert it to a file first (of audio that you trust: `evagan format DIR OUT_DIR", 2),
         ("nan", "utterance 'an152-mwhw-b': wav has values that are NaN", 1),
     ],
 )
