@@ -278,3 +278,20 @@ def test_any_file_gives_a_config_or_one_line(content, tmp_path_factory):
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"generator": {"channels": 99999999999}}, "generator.channels"),
+        ({"generator": {"context": {"dims": [32], "depths": [1000003]}}}, "generator.context.depths.0"),
+        ({"generator": {"context": {"dims": [1000003], "depths": [1]}}}, "generator.context.dims.0"),
+        ({"mel": {"n_fft": 2**30}}, "mel.n_fft"),
+        ({"mel": {"n_mels": 5000}}, "mel.n_mels"),
+        ({"generator": {"post_kernel": 1000003}}, "generator.post_kernel"),
+    ],
+)
+def test_a_slip_of_the_finger_is_told_before_memory_is_taken(settings, field):
+    with pytest.raises(ConfigError, match="less than or equal to") as caught:
+        build_config({"preset": "eva_gan_mini_16k"} | settings)
+    assert caught.value.field == field
