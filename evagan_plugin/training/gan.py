@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.config import VocoderConfig
-from evagan_plugin.config.parts import AVERAGE, AVERAGE_STEPS, GENERATOR
+from evagan_plugin.config.parts import AVERAGE, AVERAGE_STEPS, GENERATOR, STATISTICS
 from evagan_plugin.errors import UsageError
 from evagan_plugin.model.discriminators import build_discriminators
 from evagan_plugin.model.generator import EVAGANGenerator
@@ -215,8 +215,8 @@ class GANVocoder(nn.Module):
             return
         # The balancer has counted the same steps for longer.
         state.setdefault(f"{prefix}steps.done", state.get(f"{prefix}balancer.step", torch.zeros(())).clone())
-        for name, value in self.mel_statistics.state_dict().items():
-            state.setdefault(f"{prefix}mel_statistics.{name}", torch.zeros_like(value))
+        for name, sizes in zip(STATISTICS, ((4,), ()), strict=True):
+            state.setdefault(f"{prefix}{name}", torch.zeros(sizes))
         if not self.ema:
             for name in below[AVERAGE]:
                 del state[name]
