@@ -13,6 +13,7 @@ import yaml
 from evagan_plugin import EVAGANVocoder
 from evagan_plugin.config import dump_config, load_config, read_settings
 from evagan_plugin.config.aliases import REPORTED
+from evagan_plugin.config.parts import STATISTICS
 
 OLD = Path(__file__).with_name("old")
 FILES = {
@@ -25,6 +26,7 @@ SETTINGS = (
     *("train_data_path_and_name_and_type", "valid_data_path_and_name_and_type"),
 )
 """What the training was given: ESPnet does not take the whole of what it writes."""
+GATHERED = [f"gan.{name}" for name in STATISTICS]
 WEIGHTS = {"mel": 300.0, "adv_mpd": 3.0, "adv_mrd": 3.0, "fm_mpd": 2.0, "fm_mrd": 2.0}
 
 
@@ -76,7 +78,8 @@ def test_espnet_goes_on_with_it(tmp_path, monkeypatch):
     after = torch.load("espnet/checkpoint.pth", weights_only=False)["model"]
     assert (before["gan.balancer.step"], after["gan.balancer.step"]) == (3, 6)
     # Steps are counted by themselves now; the balancer had counted the same ones.
-    assert before.keys() | {"gan.steps.done"} == after.keys() and after["gan.steps.done"] == 6
+    assert before.keys() | {"gan.steps.done", *GATHERED} == after.keys() and after["gan.steps.done"] == 6
+    assert after["gan.mel_statistics.steps.done"] == 3  # of today's steps alone
     assert EVAGANVocoder.load("espnet/checkpoint.pth").config.weights == WEIGHTS
     assert "shares" not in Path("espnet/config.yaml").read_text()
 
@@ -94,6 +97,7 @@ def test_coqui_goes_on_with_it():
     assert model.gan.weights == WEIGHTS and model.progress.steps == 3
     state = model.state_dict()
     assert state.pop("gan.steps.done") == 3  # counted by themselves now; the balancer had counted the same ones
+    assert [state.pop(name).sum() for name in GATHERED] == [0, 0]  # the old version gathered none
     assert all(torch.equal(value, saved["model"][name]) for name, value in state.items())
     for optimizer, state in zip(model.get_optimizer(), saved["optimizer"], strict=True):
         optimizer.load_state_dict(state)
