@@ -13,7 +13,7 @@ class GatheredMels(nn.Module):
     """Mean, mean of the squares, lowest and highest value of the log-mels that were trained on: ``values`` (4,).
 
     Float buffers, as of the step count: checkpoints carry them, and hosts average them. A batch with a value that is
-    not finite is left out.
+    not finite is left out. Under ``torch.distributed`` all workers gather the same, from the batches of all.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class GatheredMels(nn.Module):
     def add(self, mel: Tensor) -> None:
         """Let in a batch of log-mels (B, n_mels, F)."""
         mel, old = mel.float(), self.values
-        new = torch.stack([mel.mean(), mel.square().mean(), mel.amin(), mel.amax()])
+        new = _over_workers(torch.stack([mel.mean(), mel.square().mean(), mel.amin(), mel.amax()]))
         steps = int(self.steps)
         if steps:
             means = torch.lerp(old[:2], new[:2], 1 / min(steps + 1, MEMORY))
@@ -34,3 +34,12 @@ class GatheredMels(nn.Module):
         # What is not finite in the very first batch is forgotten with the second.
         self.values.copy_(new.nan_to_num())
         self.steps.add()
+
+
+def _over_workers(found: Tensor) -> Tensor:
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return found
+    every = [torch.empty_like(found) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(every, found)
+    every = torch.stack(every)
+    return torch.cat([every[:, :2].mean(0), every[:, 2:3].amin(0), every[:, 3:].amax(0)])

@@ -93,3 +93,27 @@ def test_what_says_nothing_is_passed_over(tmp_path, spoil):
     torch.save(state, tmp_path / "run.pth")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(TINY))
     assert open_checkpoint(tmp_path / "run.pth")[0].mel_statistics is None
+
+
+def gather_in_process(rank: int, folder: str) -> None:
+    """Let in this process's part of the batches."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    gathered = GatheredMels()
+    for mel in batches()[rank::2]:
+        gathered.add(mel)
+    torch.save(gathered.state_dict(), f"{folder}/{rank}.pth")
+    torch.distributed.destroy_process_group()
+
+
+def batches() -> torch.Tensor:
+    return torch.randn(4, 2, 20, 30, generator=torch.Generator().manual_seed(0)) - 5
+
+
+def test_two_processes_gather_what_one_does(tmp_path):
+    torch.multiprocessing.spawn(gather_in_process, (str(tmp_path),), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pth", weights_only=True) for rank in range(2))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    alone = GatheredMels()
+    for pair in batches().view(2, 4, 20, 30):
+        alone.add(pair)
+    torch.testing.assert_close(first["values"], alone.values)
