@@ -38,9 +38,8 @@ def test_old_batches_are_forgotten_and_broken_ones_left_out(monkeypatch):
     assert torch.equal(before, gathered.values)
 
 
-@pytest.mark.parametrize("reuse", [True, False])
-def test_each_batch_of_a_training_counts_once(reuse):
-    run = Training(training={"reuse_forward": reuse})
+def test_each_batch_of_a_training_counts_once():
+    run = Training()
     waves = [two_tones() * scale for scale in (1.0, 0.5, 0.1)]
     run.steps(waves)
     run.gan.eval().generator_step(two_tones())
