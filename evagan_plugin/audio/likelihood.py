@@ -37,15 +37,16 @@ class MelWatch:
         self.config, self.known, self.logger = config, known, logger
         self._warned = False
 
-    def look(self, mel: "Tensor", source: str | Path, floor: float | None = None) -> None:
+    def look(self, mel: "Tensor", source: str | Path, floor: float | None = None, factor: float = 1.0) -> None:
         """Warn if a mel can hardly be the vocoder's.
 
         Args:
             mel: (..., n_mels, F), finite.
             source: How it is called.
             floor: The lower floor of one that is still to be clamped.
+            factor: What it was multiplied with to be of this vocoder's logarithm.
         """
-        doubt = None if self._warned else unlikely_mel(mel, self.config, self.known, floor)
+        doubt = None if self._warned else unlikely_mel(mel, self.config, self.known, floor, factor)
         if doubt:
             self._warned = True
             self.logger.warning(
@@ -54,7 +55,11 @@ class MelWatch:
 
 
 def unlikely_mel(
-    mel: "Tensor", config: MelConfig, known: MelStatistics | None = None, floor: float | None = None
+    mel: "Tensor",
+    config: MelConfig,
+    known: MelStatistics | None = None,
+    floor: float | None = None,
+    factor: float = 1.0,
 ) -> str | None:
     """Return what features are likely to be if they can hardly be log-mels of this definition, else None.
 
@@ -67,6 +72,7 @@ def unlikely_mel(
         config: The definition.
         known: Of the mels that the vocoder was trained on.
         floor: The lower floor of mels that are still to be clamped to the definition's.
+        factor: What they were multiplied with to be of its logarithm.
     """
     if mel.shape[-1] < FEW_FRAMES:
         return None
@@ -79,7 +85,7 @@ def unlikely_mel(
     known = known if known and known.deviation else None
     if known and not below and _distance(seen, known) < ALIKE:
         return None
-    cause = _below(seen, config, known) if below else _cause(seen, config, known, lowest)
+    cause = _below(seen, config, known) if below else _cause(seen, config, known, lowest, factor)
     if not cause and known:
         margin = FAR * known.deviation
         beyond = seen.highest > known.highest + margin or seen.lowest < known.lowest - margin
@@ -101,14 +107,16 @@ def _below(seen: MelStatistics, config: MelConfig, known: MelStatistics | None) 
     return likely if other else f"with a lower floor than {config.floor:g} (or of another gain)"
 
 
-def _cause(seen: MelStatistics, config: MelConfig, known: MelStatistics | None, lowest: float) -> str | None:
+def _cause(
+    seen: MelStatistics, config: MelConfig, known: MelStatistics | None, lowest: float, factor: float
+) -> str | None:
     unit = config.log_scale
     if seen.lowest >= 0 and lowest < -unit:
         linear = "linear, without a logarithm" if seen.highest > 0 else None
-        return "normalised to 0 to 1" if 0.5 < seen.highest <= 1 else linear
-    if abs(seen.mean) < 0.5 and 0.5 < seen.deviation < 1.7:
+        return "normalised to 0 to 1" if 0.5 < seen.highest / factor <= 1 else linear
+    if abs(seen.mean) < 0.5 * factor and 0.5 < seen.deviation / factor < 1.7:
         return "normalised to mean 0 and deviation 1"
-    if abs(seen.lowest + 4) < 0.01 and seen.highest < 4.01:
+    if abs(seen.lowest / factor + 4) < 0.01 and seen.highest / factor < 4.01:
         return "normalised to -4 to 4"
     if known:
         return _nearest_make(seen, known, unit)

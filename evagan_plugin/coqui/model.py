@@ -88,8 +88,9 @@ class EvaGan(BaseVocoder):
         """
         x = x.float()
         check_mel(x, self.gan.config.mel)
-        self.watch.look(self.conversion.unclamped(x), FEATURES, self.conversion.source_floor)
-        return self.gan.inference_generator(self.conversion(x))
+        conversion = self.conversion
+        self.watch.look(conversion.unclamped(x), FEATURES, conversion.source_floor, conversion.factor)
+        return self.gan.inference_generator(conversion(x))
 
     def connect(self, synthesizer: Any) -> None:
         """Fit this vocoder to the acoustic model of a ``Synthesizer``.

@@ -52,9 +52,9 @@ class ESPnetVocoder:
         mel = feats.t().float().cpu()
         if self.conversion is not None:
             check_mel(mel, self.vocoder.mel_config)
-            unclamped = self.conversion.unclamped(mel)
-            self.vocoder.watch.look(unclamped, FEATURES, self.conversion.source_floor)
-            mel = self.conversion(mel)
+            conversion = self.conversion
+            self.vocoder.watch.look(conversion.unclamped(mel), FEATURES, conversion.source_floor, conversion.factor)
+            mel = conversion(mel)
         return self.vocoder.synthesize(mel, FEATURES).to(feats.device)
 
     __call__ = forward
