@@ -151,7 +151,9 @@ class EvaGan(BaseVocoder):
 
     def _load_exported(self, path: Path) -> None:
         """Let onnxruntime compute, on the CPU."""
-        check_same_config(self.gan.config, read_facts(path).config, path)
+        config = read_facts(path).config
+        check_same_config(self.gan.config, config, path)
+        self.watch.known = config.mel_statistics or self.watch.known
         self.gan.discriminators, self.gan.ema, self.gan.generator = nn.ModuleDict(), None, OnnxGenerator(path)
         self.eval()
 
