@@ -19,7 +19,7 @@ def info(
         ),
     ] = None,
 ) -> None:
-    """Print parameters, GFLOPs per second of audio and receptive field; without a name, of every preset.
+    """Print parameters, GFLOPs per second of audio, receptive field and frames of lookahead; of a preset or of all.
 
     Presets whose weights come with the package are marked: commands take their name in the place of a checkpoint. Of an
     exported .onnx the mel that it takes and the source of its weights are printed, too.
@@ -42,7 +42,7 @@ def info(
         }
     typer.echo(
         f"{'preset':24}{'rate':>7}{'hop':>6}{'mels':>6}{'parameters':>14}{'in CAM':>13}{'GFLOPs/s':>10}"
-        f"{'receptive field':>24}{'weights':>9}"
+        f"{'receptive field':>24}{'lookahead':>11}{'weights':>9}"
     )
     for entry, config in configs.items():
         facts = inspect_generator(config)
@@ -51,7 +51,7 @@ def info(
         typer.echo(
             f"{entry:24}{config.mel.sample_rate:>7}{config.mel.hop_length:>6}{config.mel.n_mels:>6}"
             f"{facts.parameters:>14,}{facts.context_parameters:>13,}{facts.gflops_per_second:>10.1f}{field:>24}"
-            f"{weights:>9}".rstrip()
+            f"{facts.lookahead_frames:>11}{weights:>9}".rstrip()
         )
     if exported:
         typer.echo("mel: " + ", ".join(f"{key} {value}" for key, value in config_to_dict(exported.config.mel).items()))

@@ -1,11 +1,12 @@
-"""Every config field with its unit (``schema``, ``discriminators``, ``training``), presets (``loading``), files
-(``reading``).
+"""Every config field with its unit (``schema``, ``generator``, ``discriminators``, ``training``), presets
+(``loading``), files (``reading``).
 
 The one face to import from.
 """
 
 from evagan_plugin.config.discriminators import DiscriminatorsConfig, PeriodConfig, ResolutionConfig
 from evagan_plugin.config.fields import STFT_RESOLUTIONS
+from evagan_plugin.config.generator import ContextConfig, GeneratorConfig, HeadConfig, TransformConfig
 from evagan_plugin.config.loading import (
     build_config,
     build_mel_config,
@@ -18,14 +19,7 @@ from evagan_plugin.config.loading import (
     merge_settings,
 )
 from evagan_plugin.config.reading import read_settings, read_yaml
-from evagan_plugin.config.schema import (
-    ContextConfig,
-    GeneratorConfig,
-    HeadConfig,
-    MelConfig,
-    TransformConfig,
-    VocoderConfig,
-)
+from evagan_plugin.config.schema import MelConfig, VocoderConfig
 from evagan_plugin.config.statistics import MelStatistics
 from evagan_plugin.config.training import BalancerConfig, LossWeights, OptimizationConfig, TrainingConfig
 

@@ -1,8 +1,9 @@
 """What a generator costs and sees, counted from its config alone: no weights are built and PyTorch is not loaded."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from evagan_plugin.config import ContextConfig, GeneratorConfig, HeadConfig, VocoderConfig
+from evagan_plugin.config import ContextConfig, GeneratorConfig, VocoderConfig
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class GeneratorFacts:
     """Mel frames that one output sample depends on, at most."""
     receptive_field_seconds: float
     """The same in seconds."""
+    lookahead_frames: int
+    """Of these, after the sample's own frame: what streaming waits for."""
 
 
 @dataclass
@@ -62,6 +65,7 @@ def inspect_generator(config: VocoderConfig) -> GeneratorFacts:
         gflops_per_second=2 * (context.multiply_adds + upsampler.multiply_adds) * frame_rate / 1e9,
         receptive_field_frames=frames,
         receptive_field_seconds=frames / frame_rate,
+        lookahead_frames=lookahead_frames(generator),
     )
 
 
@@ -103,36 +107,48 @@ def _count_upsampler(tally: _Tally, inputs: int, config: GeneratorConfig) -> Non
 
 def receptive_field(config: GeneratorConfig) -> int:
     """Return how many mel frames can reach one output sample, the one that sees most."""
-    # Walk from an output sample back to the frames: [first, last] are positions at the current rate, followed for
-    # every phase of the sample within a frame.
-    widest = 0
+    return max(last - first + 1 for first, last in _frames_seen(config))
+
+
+def lookahead_frames(config: GeneratorConfig) -> int:
+    """Return how many mel frames after its own an output sample waits for, the one that waits longest."""
+    return max(last for _, last in _frames_seen(config))
+
+
+def _frames_seen(config: GeneratorConfig) -> Iterator[tuple[int, int]]:
+    """Return, for each sample of a frame, the first and the last frame that reach it, counted from its own."""
+    # Walk from an output sample back to the frames: [first, last] are positions at the current rate.
     plain = 1 if config.resblock == 1 else 0
     block = max(
-        sum((dilation + plain) * (kernel - 1) // 2 for dilation in dilations)
+        sum((dilation + plain) * (kernel - 1) for dilation in dilations)
         for kernel, dilations in zip(config.resblock_kernels, config.dilations, strict=True)
     )
-    kernel = config.post_kernel // 2
-    for phase in range(config.upsample_factor):
-        first, last = _head_frames(config.head, 64 * config.upsample_factor + phase)
-        first, last = first - kernel, last + kernel
+    ahead = sum(config.lookaheads)
+    behind = config.pre_kernel - 1 - ahead
+    if config.context:
+        behind += (sum(config.context.depths) + 1) * (config.context.kernel_size - 1)
+    for sample in range(config.upsample_factor):
+        first, last = _head_frames(config, sample)
+        first, last = _widened(first, last, config.post_kernel - 1, config.causal)
         for rate, width in reversed(list(zip(config.upsample_rates, config.kernels, strict=True))):
-            padding = (width - rate + 1) // 2
+            first, last = _widened(first, last, block, config.causal)
+            padding = 0 if config.causal else (width - rate + 1) // 2
             # Output n of a transposed convolution sees inputs m with 0 <= n + padding - m * rate < width.
-            first = -(-(first - block + padding - width + 1) // rate)
-            last = (last + block + padding) // rate
-        widest = max(widest, last - first + 1)
-    context = config.context
-    radius = config.pre_kernel // 2
-    if context:
-        radius += (sum(context.depths) + 1) * (context.kernel_size // 2)
-    return widest + 2 * radius
+            first, last = -(-(first + padding - width + 1) // rate), (last + padding) // rate
+        yield first - behind, last + ahead
 
 
-def _head_frames(head: HeadConfig, sample: int) -> tuple[int, int]:
+def _widened(first: int, last: int, span: int, causal: bool) -> tuple[int, int]:
+    """Return what convolutions whose kernels span so many steps see of a range of their outputs."""
+    return (first - span, last) if causal else (first - span // 2, last + span // 2)
+
+
+def _head_frames(config: GeneratorConfig, sample: int) -> tuple[int, int]:
     """Return the first and the last frame of the head's input that reach a sample of its output."""
-    if not head.istft:
+    istft = config.head.istft
+    if not istft:
         return sample, sample
-    n_fft, hop = head.istft.n_fft, head.istft.hop_length
+    n_fft, hop = istft.n_fft, istft.hop_length
     # Counted from the start of frame 0. The window is 0 at its first sample.
-    position = sample + (n_fft // 2 if head.istft.center else (n_fft - hop) // 2)
+    position = sample + (0 if config.causal else n_fft // 2 if istft.center else (n_fft - hop) // 2)
     return -(-(position - n_fft + 1) // hop), (position - 1) // hop

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from evagan_plugin.model.convolution import Convolution, TransposedConvolution
+
 
 class Activation(NamedTuple):
     """An activation by name, forward and backward."""
@@ -79,13 +81,15 @@ def activated_convolution(
 
     Args:
         x: Pre-activation (B, C, T).
-        conv: Convolution, transposed or not, with zero padding.
+        conv: Convolution, transposed or not, with zero padding: PyTorch's, or one of the generator's.
         activation: SiLU or LeakyReLU.
         recompute: Whether to compute the activation again in the backward pass.
     """
     if not (recompute and torch.is_grad_enabled()):
         return conv(activation(x))
-    weight, bias = conv.weight, conv.bias
+    weight, bias, steps = conv.weight, conv.bias, x.shape[-1]
+    ours = isinstance(conv, Convolution | TransposedConvolution)
+    x = conv.padded(x) if ours else x
     if torch.is_autocast_enabled(x.device.type):
         # Autocast does not look inside a custom function: cast as it casts for a convolution.
         dtype = torch.get_autocast_dtype(x.device.type)
@@ -94,4 +98,5 @@ def activated_convolution(
         conv.stride, conv.padding, conv.dilation, conv.transposed, conv.output_padding, conv.groups
     )
     with torch.autocast(x.device.type, enabled=False):
-        return _ActivatedConvolution.apply(x, weight, bias, activation, arguments)
+        y = _ActivatedConvolution.apply(x, weight, bias, activation, arguments)
+    return conv.cut(y, steps) if ours else y

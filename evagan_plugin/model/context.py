@@ -1,9 +1,12 @@
 """Context-aware module: a ConvNeXt encoder over mel frames (EVA-GAN, section 3.1; ConvNeXt, arXiv 2201.03545)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from evagan_plugin.config import ContextConfig
+from evagan_plugin.model.convolution import Convolution
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -21,11 +24,14 @@ class ConvNeXtBlock(nn.Module):
         kernel_size: Kernel of the depthwise convolution (frames).
         layer_scale: First value of the learned scale after the block.
         drop_path: Probability that an item skips the block in training (stochastic depth).
+        lookahead: Frames of the future that the depthwise convolution sees; half of its kernel when None.
     """
 
-    def __init__(self, dim: int, kernel_size: int, layer_scale: float, drop_path: float) -> None:
+    def __init__(
+        self, dim: int, kernel_size: int, layer_scale: float, drop_path: float, lookahead: int | None = None
+    ) -> None:
         super().__init__()
-        self.depthwise = nn.Conv1d(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
+        self.depthwise = Convolution(dim, dim, kernel_size, groups=dim, lookahead=lookahead)
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.expand = nn.Linear(dim, 4 * dim)
         self.activation = nn.GELU()
@@ -50,23 +56,24 @@ class ContextModule(nn.Module):
     Args:
         n_mels: Mel bands.
         config: Widths, depths and the rest.
+        lookaheads: Frames of the future that the stem sees, and then each block.
     """
 
-    def __init__(self, n_mels: int, config: ContextConfig) -> None:
+    def __init__(self, n_mels: int, config: ContextConfig, lookaheads: Sequence[int]) -> None:
         super().__init__()
-        blocks = sum(config.depths)
+        blocks, ahead = sum(config.depths), iter(lookaheads)
         rates = [config.drop_path * index / max(blocks - 1, 1) for index in range(blocks)]
         layers: list[nn.Module] = []
         width = n_mels
         for index, (dim, depth) in enumerate(zip(config.dims, config.depths, strict=True)):
             if index == 0:
-                layers.append(nn.Conv1d(width, dim, config.kernel_size, padding=config.kernel_size // 2))
+                layers.append(Convolution(width, dim, config.kernel_size, lookahead=next(ahead)))
                 layers.append(ChannelNorm(dim, eps=1e-6))
             else:
                 layers.append(ChannelNorm(width, eps=1e-6))
-                layers.append(nn.Conv1d(width, dim, 1))
+                layers.append(Convolution(width, dim, 1))
             for _ in range(depth):
-                layers.append(ConvNeXtBlock(dim, config.kernel_size, config.layer_scale, rates.pop(0)))
+                layers.append(ConvNeXtBlock(dim, config.kernel_size, config.layer_scale, rates.pop(0), next(ahead)))
             width = dim
         self.layers = nn.Sequential(*layers)
         self.norm = ChannelNorm(width, eps=1e-6)

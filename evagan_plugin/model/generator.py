@@ -55,7 +55,7 @@ class EVAGANGenerator(nn.Module):
         if config.normalize:
             self.normalisation = Normalization(n_mels, input_mean, input_deviation)
             input_mean, input_deviation = 0.0, 1.0
-        self.context = ContextModule(n_mels, config.context) if config.context else nn.Identity()
+        self.context = ContextModule(n_mels, config.context, config.lookaheads) if config.context else nn.Identity()
         channels = config.context.dims[-1] if config.context else n_mels
         self.upsampler = Upsampler(channels, config, 1.0 if config.context else input_deviation**2)
         # The constant part of log-mels is larger than what differs between them.

@@ -46,27 +46,34 @@ class InverseTransformHead(nn.Module):
     hops: no complex tensors, so that it exports to ONNX with a dynamic length. The sum is divided by that of the
     squared windows which are there, at both ends too: the transform of a waveform comes back as that waveform.
 
+    A causal one is that of a stream: a frame begins with its hop, so that no sample needs a later one, and before the
+    first there was silence.
+
     Args:
         config: Length, hop and where frames are centred.
+        causal: Whether a frame begins with its hop, wherever else they would be centred.
     """
 
     initial_rms = INITIAL_SPREAD
     exact = True
     """bfloat16 has three digits: too few for phases, and for samples that are sums of many terms of both signs."""
 
-    def __init__(self, config: TransformConfig) -> None:
+    def __init__(self, config: TransformConfig, causal: bool = False) -> None:
         super().__init__()
-        self.n_fft, self.hop_length = config.n_fft, config.hop_length
+        self.n_fft, self.hop_length, self.causal = config.n_fft, config.hop_length, causal
         n_fft = config.n_fft
         self.bins = n_fft // 2 + 1
         self.channels = 2 * self.bins
         self.largest = LARGEST_LOG_MAGNITUDE + math.log(n_fft / 1024)
         # First sample of the output, counted from the start of the first frame.
-        self.first = n_fft // 2 if config.center else (n_fft - self.hop_length) // 2
+        self.first = 0 if causal else n_fft // 2 if config.center else (n_fft - self.hop_length) // 2
         window = torch.hann_window(n_fft, dtype=torch.double)
         # Buffers outside the checkpoint: they follow from the config.
+        power = window.square()
+        if causal:  # the first frame is not the first that was: the sum of squared windows is the same everywhere
+            window = window / power.view(-1, self.hop_length).sum(0).repeat(n_fft // self.hop_length)
         self.register_buffer("basis", (_inverse_basis(n_fft) * window).float(), persistent=False)
-        self.register_buffer("power", window.square().float().view(1, 1, -1), persistent=False)
+        self.register_buffer("power", power.float().view(1, 1, -1), persistent=False)
 
     def initialize(self, bias: Tensor) -> None:
         """Set the bias of the convolution before the head (channels,) for waveforms of about :data:`INITIAL_RMS`."""
@@ -88,9 +95,11 @@ class InverseTransformHead(nn.Module):
     def inverse(self, spectrum: Tensor) -> Tensor:
         """Map real and imaginary parts (B, n_fft + 2, F) to waveforms (B, 1, F * hop)."""
         frames = torch.matmul(spectrum.transpose(1, 2), self.basis.to(spectrum.dtype))
-        # Only the length is needed of the ones: the sum of squared windows, at the ends too.
-        ones = torch.ones_like(spectrum[:1, :1]).transpose(1, 2)
-        wav = self._overlap_add(frames) / self._overlap_add(ones * self.power)
+        wav = self._overlap_add(frames)
+        if not self.causal:
+            # Only the length is needed of the ones: the sum of squared windows, at the ends too.
+            ones = torch.ones_like(spectrum[:1, :1]).transpose(1, 2)
+            wav = wav / self._overlap_add(ones * self.power)
         return wav.unsqueeze(1)
 
     def _overlap_add(self, frames: Tensor) -> Tensor:
@@ -111,4 +120,4 @@ def _inverse_basis(n_fft: int) -> Tensor:
 
 def build_head(config: GeneratorConfig) -> WaveformHead | InverseTransformHead:
     """Return the head that a config names."""
-    return InverseTransformHead(config.head.istft) if config.head.istft else WaveformHead()
+    return InverseTransformHead(config.head.istft, config.causal) if config.head.istft else WaveformHead()

@@ -6,6 +6,7 @@ from torch.utils.checkpoint import checkpoint
 
 from evagan_plugin.config import GeneratorConfig
 from evagan_plugin.model.activation import Activation, activated_convolution
+from evagan_plugin.model.convolution import Convolution, TransposedConvolution
 from evagan_plugin.model.head import build_head
 from evagan_plugin.model.init import initialized, normalized
 
@@ -23,6 +24,7 @@ class ResidualBlock(nn.Module):
         activation: Activation before each convolution.
         recompute: Whether activations are computed again in the backward pass.
         paired: Whether a plain convolution follows each dilated one.
+        lookahead: Samples of the future that each convolution sees: 0, or half of its kernel when None.
     """
 
     def __init__(
@@ -33,15 +35,15 @@ class ResidualBlock(nn.Module):
         activation: Activation,
         recompute: bool,
         paired: bool,
+        lookahead: int | None,
     ) -> None:
         super().__init__()
         self.activation, self.recompute = activation, recompute
         self.dilated = nn.ModuleList(
-            normalized(nn.Conv1d(channels, channels, kernel_size, dilation=d, padding=d * (kernel_size - 1) // 2))
-            for d in dilations
+            normalized(Convolution(channels, channels, kernel_size, dilation=d, lookahead=lookahead)) for d in dilations
         )
         self.plain = nn.ModuleList(
-            normalized(nn.Conv1d(channels, channels, kernel_size, padding=(kernel_size - 1) // 2))
+            normalized(Convolution(channels, channels, kernel_size, lookahead=lookahead))
             for _ in (dilations if paired else ())
         )
 
@@ -69,15 +71,11 @@ class UpsamplingStage(nn.Module):
         super().__init__()
         self.activation = Activation(config.activation, config.leaky_slope)
         self.recompute = config.recompute_activation
-        excess = kernel_size - rate
-        upsample = nn.ConvTranspose1d(
-            channels, channels // 2, kernel_size, rate, padding=(excess + 1) // 2, output_padding=excess % 2
-        )
+        upsample = TransposedConvolution(channels, channels // 2, kernel_size, rate, config.causal)
         self.upsample = initialized(upsample, self.activation.power)
+        settings = self.activation, self.recompute, config.resblock == 1, 0 if config.causal else None
         self.blocks = nn.ModuleList(
-            ResidualBlock(
-                channels // 2, kernel, dilations, self.activation, self.recompute, paired=config.resblock == 1
-            )
+            ResidualBlock(channels // 2, kernel, dilations, *settings)
             for kernel, dilations in zip(config.resblock_kernels, config.dilations, strict=True)
         )
 
@@ -104,7 +102,8 @@ class Upsampler(nn.Module):
         self.recompute = config.recompute_activation
         self.checkpointing = config.checkpointing
         channels, kernel = config.channels, config.pre_kernel
-        self.pre = initialized(nn.Conv1d(in_channels, channels, kernel, padding=kernel // 2), input_power)
+        pre = Convolution(in_channels, channels, kernel, lookahead=config.lookaheads[-1])
+        self.pre = initialized(pre, input_power)
         self.condition = nn.Conv1d(config.global_channels, channels, 1) if config.global_channels else None
         self.stages = nn.ModuleList(
             UpsamplingStage(channels >> index, rate, kernel, config)
@@ -113,7 +112,7 @@ class Upsampler(nn.Module):
         self.post_activation = Activation(config.activation, LAST_SLOPE)
         channels, kernel = channels >> len(self.stages), config.post_kernel
         self.head = build_head(config)
-        post = nn.Conv1d(channels, self.head.channels, kernel, padding=kernel // 2)
+        post = Convolution(channels, self.head.channels, kernel, lookahead=0 if config.causal else None)
         self.post = initialized(post, self.post_activation.power, self.head.initial_rms)
         self.head.initialize(self.post.bias)
 

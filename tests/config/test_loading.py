@@ -38,6 +38,7 @@ def test_the_issue_of_presets_is_complete():
         "eva_gan_base_22k",
         "eva_gan_mini_16k",
         "eva_gan_tiny_16k",
+        "eva_gan_tiny_16k_causal",
         "eva_gan_tiny_22k",
         "firefly_gan_base_44k",
         "hifigan_v1_22k",
@@ -110,7 +111,7 @@ def test_errors_name_the_field_in_one_line(settings_, field):
         ({"preset": "eva_gan_bas_44k"}, "unknown preset 'eva_gan_bas_44k': did you mean 'eva_gan_base_44k'? Known: "),
         (
             BASE | {"generator": {"chanels": 3}},
-            "unknown config field 'generator.chanels': did you mean 'channels'? Known: activation, channels, ",
+            "unknown config field 'generator.chanels': did you mean 'channels'? Known: activation, causal, channels, ",
         ),
         (
             BASE | {"generator": {"upsample_rates": [4, 4]}},

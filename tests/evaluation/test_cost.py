@@ -22,6 +22,7 @@ VARIANTS = {
         "upsample_rates": [],
         "head": {"istft": {"n_fft": 1024, "hop_length": 256, "center": True}},
     },
+    "causal": {"causal": True, "lookahead_frames": 4, "upsample_rates": [4, 64], "upsample_kernels": [7, 100]},
     "other kernels": {"pre_kernel": 3, "post_kernel": 5, "upsample_rates": [4, 64], "upsample_kernels": [7, 100]},
 }
 

@@ -35,6 +35,7 @@ def log_mels(generator: EVAGANGenerator) -> torch.Tensor:
         ("eva_gan_base_22k", 16_262_401),
         ("eva_gan_mini_16k", 1_320_385),
         ("eva_gan_tiny_16k", 3_644_418),
+        ("eva_gan_tiny_16k_causal", 1_235_714),
         ("eva_gan_tiny_22k", 3_644_418),
         ("firefly_gan_base_44k", 36_500_897),
         ("hifigan_v1_22k", 13_926_017),
