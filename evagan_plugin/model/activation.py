@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evagan_plugin.model.convolution import Convolution, TransposedConvolution
+from evagan_plugin.model.streaming import Past
 
 
 class Activation(NamedTuple):
@@ -75,7 +76,11 @@ class _ActivatedConvolution(torch.autograd.Function):
 
 
 def activated_convolution(
-    x: Tensor, conv: nn.Conv1d | nn.ConvTranspose1d, activation: Activation, recompute: bool
+    x: Tensor,
+    conv: nn.Conv1d | nn.ConvTranspose1d,
+    activation: Activation,
+    recompute: bool,
+    past: Past | None = None,
 ) -> Tensor:
     """Return ``conv(activation(x))``; with ``recompute`` the backward pass keeps ``x`` alone.
 
@@ -84,7 +89,10 @@ def activated_convolution(
         conv: Convolution, transposed or not, with zero padding: PyTorch's, or one of the generator's.
         activation: SiLU or LeakyReLU.
         recompute: Whether to compute the activation again in the backward pass.
+        past: Of a stream, whose convolution is one of the generator's.
     """
+    if past is not None:
+        return conv(activation(x), past)
     if not (recompute and torch.is_grad_enabled()):
         return conv(activation(x))
     weight, bias, steps = conv.weight, conv.bias, x.shape[-1]

@@ -6,6 +6,8 @@ How far a layer sees ahead is its own: half of its kernel, or less in a causal g
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from evagan_plugin.model.streaming import Past
+
 
 class Convolution(nn.Conv1d):
     """1-D convolution that keeps the length.
@@ -43,9 +45,14 @@ class Convolution(nn.Conv1d):
         """Return what there is of the output for an input of so many steps: all of it."""
         return y
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
         """Map (B, C, T) to (B, C', T)."""
-        return super().forward(self.padded(x))
+        if past is None:
+            return super().forward(self.padded(x))
+        x = past.extended(x, self.lookback, self.lookahead)
+        if x.shape[-1] <= self.lookback + self.lookahead:
+            return x.new_empty(x.shape[0], self.out_channels, 0)
+        return F.conv1d(x, self.weight, self.bias, dilation=self.dilation, groups=self.groups)
 
 
 class TransposedConvolution(nn.ConvTranspose1d):
@@ -70,7 +77,7 @@ class TransposedConvolution(nn.ConvTranspose1d):
             padding=self.first,
             output_padding=0 if causal else excess % 2,
         )
-        self.rate, self.tail = rate, excess if causal else 0
+        self.rate, self.tail, self.causal = rate, excess, causal
 
     def padded(self, x: Tensor) -> Tensor:
         """Return the input: it needs no zeros."""
@@ -78,8 +85,14 @@ class TransposedConvolution(nn.ConvTranspose1d):
 
     def cut(self, y: Tensor, steps: int) -> Tensor:
         """Return what there is of the output for an input of so many steps: without what comes after the last."""
-        return y[..., : steps * self.rate] if self.tail else y
+        return y[..., : steps * self.rate] if self.causal else y
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
         """Map (B, C, T) to (B, C', T * rate)."""
-        return self.cut(super().forward(x), x.shape[-1])
+        if past is None:
+            return self.cut(super().forward(x), x.shape[-1])
+        if x.shape[-1]:
+            y = F.conv_transpose1d(x, self.weight, stride=self.rate)
+        else:
+            y = x.new_zeros(x.shape[0], self.out_channels, self.tail)
+        return past.overlapped(y, self.first, self.tail) + self.bias.unsqueeze(-1)

@@ -7,6 +7,7 @@ from evagan_plugin.config import GeneratorConfig, VocoderConfig, load_preset
 from evagan_plugin.errors import UsageError
 from evagan_plugin.model.context import ContextModule
 from evagan_plugin.model.init import center, remove_weight_norm
+from evagan_plugin.model.streaming import Past, State
 from evagan_plugin.model.upsampler import Upsampler
 
 LOG_MEL_MEAN, LOG_MEL_DEVIATION = -5.0, 2.5
@@ -90,13 +91,47 @@ class EVAGANGenerator(nn.Module):
         Raises:
             UsageError: If the bands are others, or a condition is given to a generator without ``global_channels``.
         """
+        return self._generate(mel, condition, None)
+
+    def step(
+        self, state: State | None, mel: Tensor, last: bool = False, condition: Tensor | None = None
+    ) -> tuple[State, Tensor]:
+        """Synthesise the next chunk of a stream; a pure function, which computes nothing twice.
+
+        All chunks' waveforms, joined, are what :meth:`forward` gives of all frames, in evaluation mode.
+
+        Args:
+            state: What the step before returned; None at the beginning.
+            mel: The next log-mels (B, n_mels, F); F may be 0.
+            last: Whether these are the last.
+            condition: As for :meth:`forward`, the same at each step.
+
+        Returns:
+            tuple: State for the next step, and waveforms (B, 1, T): the samples that need no later frame, T = F * hop
+            but for the first steps, which wait (:attr:`delay`), and the last.
+
+        Raises:
+            UsageError: As for :meth:`forward`.
+        """
+        past = Past(state, last)
+        wav = self._generate(mel, condition, past)
+        return past.state, wav
+
+    @property
+    def delay(self) -> int:
+        """Samples of the frames that went into a stream which wait for later frames, until its last step."""
+        return self.upsampler.delay(sum(self.config.lookaheads))
+
+    def _generate(self, mel: Tensor, condition: Tensor | None, past: Past | None) -> Tensor:
         if mel.dim() != 3 or mel.shape[1] != self.n_mels:
             raise UsageError(
                 f"the generator takes mels of shape (batch, {self.n_mels}, frames), not {tuple(mel.shape)}"
             )
         if condition is not None and not self.config.global_channels:
             raise UsageError("a condition is given, but the generator has none: set generator.global_channels")
-        return self.upsampler(self.context(self.normalisation(mel)), condition)
+        x = self.normalisation(mel)
+        x = self.context(x, past) if self.config.context else x
+        return self.upsampler(x, condition, past)
 
     def remove_weight_norm(self) -> "EVAGANGenerator":
         """Fold weight normalisation into the weights, for inference; returns the generator."""

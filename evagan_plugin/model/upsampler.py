@@ -9,6 +9,7 @@ from evagan_plugin.model.activation import Activation, activated_convolution
 from evagan_plugin.model.convolution import Convolution, TransposedConvolution
 from evagan_plugin.model.head import build_head
 from evagan_plugin.model.init import initialized, normalized
+from evagan_plugin.model.streaming import Past, added
 
 LAST_SLOPE = 0.01
 """Slope of LeakyReLU before the last convolution: published HiFi-GAN weights were trained with this one there."""
@@ -47,13 +48,18 @@ class ResidualBlock(nn.Module):
             for _ in (dilations if paired else ())
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    @property
+    def delay(self) -> int:
+        """Samples that the last convolution of a stream is behind the first one's input."""
+        return sum(conv.lookahead for conv in (*self.dilated, *self.plain))
+
+    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
         """Map (B, C, T) to (B, C, T)."""
         for index, dilated in enumerate(self.dilated):
-            y = activated_convolution(x, dilated, self.activation, self.recompute)
+            y = activated_convolution(x, dilated, self.activation, self.recompute, past)
             if self.plain:
-                y = activated_convolution(y, self.plain[index], self.activation, self.recompute)
-            x = x + y
+                y = activated_convolution(y, self.plain[index], self.activation, self.recompute, past)
+            x = added(past, (x, y))
         return x
 
 
@@ -79,13 +85,14 @@ class UpsamplingStage(nn.Module):
             for kernel, dilations in zip(config.resblock_kernels, config.dilations, strict=True)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def delay(self, steps: int) -> int:
+        """Return by how many steps the output of a stream is late whose input is late by ``steps``."""
+        return steps * self.upsample.rate + self.upsample.first + max(block.delay for block in self.blocks)
+
+    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
         """Map (B, C, T) to (B, C / 2, T * rate)."""
-        x = activated_convolution(x, self.upsample, self.activation, self.recompute)
-        y = self.blocks[0](x)
-        for block in self.blocks[1:]:
-            y = y + block(x)
-        return y / len(self.blocks)
+        x = activated_convolution(x, self.upsample, self.activation, self.recompute, past)
+        return added(past, (block(x, past) for block in self.blocks)) / len(self.blocks)
 
 
 class Upsampler(nn.Module):
@@ -116,20 +123,26 @@ class Upsampler(nn.Module):
         self.post = initialized(post, self.post_activation.power, self.head.initial_rms)
         self.head.initialize(self.post.bias)
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor | None = None, past: Past | None = None) -> Tensor:
         """Map features (B, C, F), with a condition (B, global_channels, 1) or None, to waveforms (B, 1, F * hop)."""
-        x = self.pre(x)
+        x = self.pre(x, past)
         if self.condition is not None and condition is not None:
             x = x + self.condition(condition)
         for stage in self.stages:
-            if self.checkpointing and self.training and torch.is_grad_enabled():
+            if self.checkpointing and self.training and torch.is_grad_enabled() and past is None:
                 x = checkpoint(stage, x, use_reentrant=False, preserve_rng_state=False)
             else:
-                x = stage(x)
+                x = stage(x, past)
         if not self.head.exact or x.dtype == self.post.bias.dtype:
-            return self._head(x)
+            return self._head(x, past)
         with torch.autocast(x.device.type, enabled=False):
-            return self._head(x.to(self.post.bias.dtype))
+            return self._head(x.to(self.post.bias.dtype), past)
 
-    def _head(self, x: Tensor) -> Tensor:
-        return self.head(activated_convolution(x, self.post, self.post_activation, self.recompute))
+    def delay(self, steps: int) -> int:
+        """Return by how many samples the waveform of a stream is late where ``pre`` is late by so many frames."""
+        for stage in self.stages:
+            steps = stage.delay(steps)
+        return (steps + self.post.lookahead) * self.head.hop_length + self.head.first
+
+    def _head(self, x: Tensor, past: Past | None) -> Tensor:
+        return self.head(activated_convolution(x, self.post, self.post_activation, self.recompute, past), past)
