@@ -1,14 +1,19 @@
 """What README shows runs as it stands there."""
 
+import os
 import re
 import runpy
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 import torch
 
 from evagan_plugin import EVAGANVocoder
+from evagan_plugin.audio.io import quantise
 
 SECONDS_AND_RATES = ((5.0, 16000), (4.5, 16000), (0.5, 16000), (1.0, 22050), (2.0, 8000))
 
@@ -38,3 +43,31 @@ def test_training_in_plain_pytorch(repository, tmp_path, monkeypatch, capsys):
     with torch.no_grad():
         trained = left["gan"].generator(mel.unsqueeze(0)).squeeze()
     assert torch.allclose(EVAGANVocoder.load(tmp_path / "out").synthesize(mel), trained, atol=1e-6)
+
+
+@pytest.fixture
+def recordings(repository, tmp_path, monkeypatch) -> Path:
+    """A folder to stand in that has the recording which the README's lines read."""
+    path = tmp_path / "egs" / "mini_an4" / "voc1" / "dump" / "test" / "data" / "fcaw-cen8-fcaw-b.wav"
+    path.parent.mkdir(parents=True)
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(16000), 16000)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_streaming(repository, recordings, capsys):
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    script = recordings / "stream.py"
+    script.write_text(code_under("Streaming", text))
+    left = runpy.run_path(str(script))
+    whole = left["vocoder"].synthesize(left["mel"])
+    assert torch.allclose(torch.cat(left["wavs"]), whole, atol=1e-5)
+    assert capsys.readouterr().out == "23 frames of lookahead, 0.50 s of latency\n"
+
+    (recordings / "mel.f32").write_bytes(left["mel"].T.contiguous().numpy().tobytes())
+    commands = re.search(r"^## Streaming$.*?^```$.*?^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["bash", "-ec", commands], check=True, env=os.environ | {"PATH": path})
+    heard = np.frombuffer((recordings / "speech.s16").read_bytes(), "<i2")
+    assert abs(heard.astype(int) - quantise(whole.numpy(), 2**15)[0]).max() <= 1
+    assert len((recordings / "copy.s16").read_bytes()) == 2 * len(heard)

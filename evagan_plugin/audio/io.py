@@ -235,7 +235,7 @@ def save_audio(path: str | Path, wav: np.ndarray, sample_rate: int, subtype: str
         raise EvaganError(f"{path}: not written: samples are NaN or infinite")
     clipped = 0
     if subtype in PCM_SCALE:
-        wav, clipped = _quantise(wav, PCM_SCALE[subtype])
+        wav, clipped = quantise(wav, PCM_SCALE[subtype])
     with atomic_path(path) as temporary:
         # Opened first, so that a missing permission is reported as such; soundfile only says "system error".
         temporary.touch()
@@ -249,7 +249,7 @@ def save_audio(path: str | Path, wav: np.ndarray, sample_rate: int, subtype: str
     return clipped
 
 
-def _quantise(wav: np.ndarray, scale: int) -> tuple[np.ndarray, int]:
+def quantise(wav: np.ndarray, scale: int) -> tuple[np.ndarray, int]:
     """Return integers as soundfile takes them (16-bit, or 24 upper bits of 32) and the number of clipped samples."""
     steps = np.round(wav.astype(np.float64) * scale)
     # +1.0 lies one step above the largest integer; it counts as full scale, not as clipping.

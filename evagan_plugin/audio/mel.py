@@ -65,18 +65,29 @@ class MelSpectrogram(nn.Module):
         Raises:
             UsageError: If the waveform is too short for the reflection at its ends.
         """
-        config = self.config
         wav = wav.squeeze(1).to(self.window.dtype)
-        if config.preemphasis:
-            wav = torch.cat([wav[..., :1], wav[..., 1:] - config.preemphasis * wav[..., :-1]], dim=-1)
-        padding = config.n_fft // 2 if config.center else (config.n_fft - config.hop_length) // 2
-        if wav.shape[-1] <= padding:
-            raise UsageError(f"{wav.shape[-1]} samples are too few for a mel frame: more than {padding} are needed")
-        if not config.center:
-            # An odd remainder goes to the right, so that T // hop frames come out whatever n_fft - hop is.
-            wav = F.pad(wav, (padding, config.n_fft - config.hop_length - padding), mode="reflect")
+        if coefficient := self.config.preemphasis:
+            wav = torch.cat([wav[..., :1], wav[..., 1:] - coefficient * wav[..., :-1]], dim=-1)
+        left = self.padding[0]
+        if wav.shape[-1] <= left:
+            raise UsageError(f"{wav.shape[-1]} samples are too few for a mel frame: more than {left} are needed")
+        return self.of_padded(F.pad(wav, self.padding, mode="reflect"))
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Samples of reflection before and after a waveform."""
+        config = self.config
+        if config.center:
+            return config.n_fft // 2, config.n_fft // 2
+        # An odd remainder goes to the right, so that T // hop frames come out whatever n_fft - hop is.
+        left = (config.n_fft - config.hop_length) // 2
+        return left, config.n_fft - config.hop_length - left
+
+    def of_padded(self, wav: Tensor) -> Tensor:
+        """Return the log-mels (B, n_mels, F) of waveforms (B, T) with all that is put before and after them."""
+        config = self.config
         magnitude = stft_magnitude(
-            wav, self.window, config.n_fft, config.hop_length, config.center, config.power_add, config.power_floor
+            wav, self.window, config.n_fft, config.hop_length, False, config.power_add, config.power_floor
         )
         bands = torch.matmul(self.filters, magnitude)
         return config.log_scale * torch.log(bands.clamp(config.floor, config.ceiling))

@@ -32,6 +32,13 @@ class Dtype(StrEnum):
     auto = "auto"
 
 
+class Stdin(StrEnum):
+    """What standard input is."""
+
+    mel = "mel"
+    pcm = "pcm"
+
+
 def synth(
     model: Annotated[
         str,
@@ -46,10 +53,14 @@ def synth(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="Audio or mel file (.npy, .pt: (n_mels, frames)), directory, wav.scp or feats.scp.",
+            help="Audio or mel file (.npy, .pt: (n_mels, frames)), directory, wav.scp or feats.scp; - with OUT_DIR -: "
+            "what comes on standard input, see --stdin.",
         ),
     ],
-    out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Where UTT_ID.wav and wav.scp go.")],
+    out_dir: Annotated[
+        Path,
+        typer.Argument(metavar="OUT_DIR", help="Where UTT_ID.wav and wav.scp go; -: 16-bit PCM to standard output."),
+    ],
     config: Annotated[Path | None, typer.Option(help="Config, where it does not lie beside the checkpoint.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
     dtype: Annotated[
@@ -68,22 +79,53 @@ def synth(
     untrained: Annotated[
         bool, typer.Option("--untrained", help="Use the model's config with random weights: a floor to compare with.")
     ] = False,
+    chunk_frames: Annotated[
+        int | None,
+        typer.Option(
+            "--chunk_frames",
+            "--chunk-frames",
+            min=1,
+            help="Synthesise so many mel frames at a time, with the same result; standard input: 8.",
+        ),
+    ] = None,
+    initial_frames: Annotated[
+        int | None,
+        typer.Option("--initial_frames", "--initial-frames", min=1, help="Standard input: frames of the first chunk."),
+    ] = None,
+    stdin: Annotated[
+        Stdin,
+        typer.Option(
+            help="What standard input is, little endian: mel, frame after frame of n_mels float32 values; or pcm, "
+            "16-bit samples of one channel at the model's rate."
+        ),
+    ] = Stdin.mel,
     allow_pipes: AllowPipes = False,
 ) -> None:
     """Synthesise waveforms; audio that goes in comes out exactly as long as it was."""
     from evagan_plugin.data.utterances import find_utterances
-    from evagan_plugin.errors import EvaganError
+    from evagan_plugin.errors import EvaganError, UsageError
     from evagan_plugin.inference.model_argument import check_vocoder
 
     # Before torch is imported, which takes seconds.
-    utterances = find_utterances(source, features=True, pipes=allow_pipes)
+    piped = [str(path) == "-" for path in (source, out_dir)]
+    if any(piped) and not all(piped):
+        raise UsageError("SOURCE - and OUT_DIR - go together: standard input is synthesised to standard output")
+    if initial_frames and not any(piped):
+        raise UsageError("--initial_frames is for standard input (SOURCE - and OUT_DIR -)")
+    utterances = [] if any(piped) else find_utterances(source, features=True, pipes=allow_pipes)
     check_vocoder(model, config, engine, device, dtype.value, threads)
 
     from evagan_plugin.inference.batch import synthesize_all
     from evagan_plugin.inference.third_party import open_vocoder
 
     vocoder = open_vocoder(model, config, device, dtype.value, untrained, engine, threads)
-    failed = synthesize_all(vocoder, utterances, out_dir)
+    if any(piped):
+        from evagan_plugin.inference.pipe import standard_streams, synthesize_pipe
+        from evagan_plugin.inference.stream import CHUNK_FRAMES
+
+        synthesize_pipe(vocoder, *standard_streams(), stdin.value, chunk_frames or CHUNK_FRAMES, initial_frames)
+        return
+    failed = synthesize_all(vocoder, utterances, out_dir, chunk_frames)
     typer.echo(f"{len(utterances) - len(failed)} of {len(utterances)} utterances written to {out_dir}")
     if failed:
         listed = "; ".join(f"{utt_id}: {reason}" for utt_id, reason in failed.items())

@@ -25,6 +25,7 @@ from evagan_plugin.inference.exported import is_onnx, read_facts
 from evagan_plugin.inference.model_argument import choose_engine
 from evagan_plugin.inference.onnx_engine import OnnxGenerator
 from evagan_plugin.inference.precision import automatic_dtype
+from evagan_plugin.inference.stream import CHUNK_FRAMES, CopyStream, Stream, lookahead_frames
 from evagan_plugin.model.generator import EVAGANGenerator
 from evagan_plugin.utils.device import checked_device
 
@@ -87,9 +88,12 @@ class Vocoder:
             UsageError: If the shape is wrong (bands, orientation, no frames) or values are not finite.
         """
         mel = torch.as_tensor(mel)
+        self._check(mel, source)
+        return self._generate(mel)
+
+    def _check(self, mel: Tensor, source: str | Path = "the mel") -> None:
         check_mel(mel, self.mel_config)
         self.watch.look(mel, source)
-        return self._generate(mel)
 
     def _generate(self, mel: Tensor) -> Tensor:
         batch = mel if mel.dim() == 3 else mel.unsqueeze(0)
@@ -125,6 +129,45 @@ class Vocoder:
             mel = self.mel_spectrogram(F.pad(wav, (0, padded - length)).to(self.device).view(-1, 1, padded))
         out = self._generate(mel)[..., :length]
         return out if wav.dim() == 2 else out.squeeze(0)
+
+    def stream(self, frames: int = CHUNK_FRAMES, initial_frames: int | None = None) -> Stream:
+        """Begin a stream: mels piece by piece in, waveforms chunk by chunk out, which joined equal :meth:`synthesize`.
+
+        Args:
+            frames: Mel frames of a chunk.
+            initial_frames: Frames of the first audio; as of any chunk when None.
+
+        Raises:
+            UsageError: If the generator is not ours, or a number of frames is not positive.
+        """
+        return Stream(self._own_generator(), self._check, frames, initial_frames)
+
+    def stream_copy(self, frames: int = CHUNK_FRAMES, initial_frames: int | None = None) -> CopyStream:
+        """Begin a stream of audio at :attr:`sample_rate`: what comes out, joined, equals :meth:`resynthesize`."""
+        stream = Stream(self._own_generator(), lambda mel: None, frames, initial_frames)
+        return CopyStream(stream, self.mel_spectrogram)
+
+    @property
+    def lookahead_frames(self) -> int:
+        """Mel frames after its own that a frame's audio waits for."""
+        return lookahead_frames(self._own_generator())
+
+    def latency(self, frames: int = CHUNK_FRAMES, audio: bool = False) -> float:
+        """Return the seconds that a sample is late at most in a stream of chunks, computation not counted.
+
+        Args:
+            frames: Mel frames of a chunk.
+            audio: Whether mels are computed of audio that comes in (:meth:`stream_copy`), so that the part of a frame's
+                window counts that reaches beyond its hop.
+        """
+        mel = self.mel_config
+        ahead = max(mel.n_fft - self.mel_spectrogram.padding[0] - mel.hop_length, 0) if audio else 0
+        return ((frames + self.lookahead_frames) * mel.hop_length + ahead) / mel.sample_rate
+
+    def _own_generator(self) -> EVAGANGenerator:
+        if not isinstance(self.generator, EVAGANGenerator):
+            raise UsageError("only a model of ours can stream, computed by PyTorch")
+        return self.generator
 
 
 class EVAGANVocoder(
