@@ -80,11 +80,12 @@ class Past:
         steps = min(term.shape[-1] for term in terms)
         for term in terms:
             self._keep(term, term.shape[-1] - steps)
-        return [term[..., :steps] for term in terms]
+        return [term if term.shape[-1] == steps else term[..., :steps] for term in terms]
 
     def _keep(self, x: Tensor, steps: int) -> None:
-        # A copy: a view would keep the whole chunk.
-        self._after.append(x[..., max(x.shape[-1] - steps, 0) :].clone())
+        # Not a view, which would keep the whole chunk.
+        kept = x[..., max(x.shape[-1] - steps, 0) :].clone() if steps else x.new_empty(*x.shape[:-1], 0)
+        self._after.append(kept)
 
 
 def _joined(before: Tensor, x: Tensor) -> Tensor:

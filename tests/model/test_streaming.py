@@ -67,7 +67,7 @@ def test_chunks_of_a_preset_joined_are_the_whole(preset):
     mel = torch.randn(1, generator.n_mels, frames, dtype=torch.double) * 2.5 - 5.0
     with torch.inference_mode():
         whole = generator(mel)
-        for length in (1, 2, 7, 32, frames):
+        for length in (1, 7, 32):
             wavs = streamed(generator, mel, [length] * -(-frames // length))
             assert torch.allclose(torch.cat(wavs, -1), whole, atol=1e-9, rtol=0), length
             given = sum(wav.shape[-1] for wav in wavs[:-1])
