@@ -68,12 +68,12 @@ def read_header(path: str | Path) -> AudioHeader:
     Raises:
         EvaganError: If the file is missing or no audio.
     """
-    with audio_file(path) as file, _opened(file) as audio:
+    with audio_file(path) as file, opened(file) as audio:
         return AudioHeader(audio.samplerate, audio.channels, audio.frames, audio.subtype)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """Open an audio file; whatever a reader throws is one kind of error with the file's name."""
     try:
         if path.stat().st_size == 0:
@@ -135,24 +135,29 @@ def _load(path: Path) -> tuple[np.ndarray, int]:
 
 def _decode(path: Path) -> tuple[np.ndarray, int]:
     """Return samples ``(T, channels)`` and rate; a file shorter than its header says is an error."""
-    with _opened(path) as audio:
+    with opened(path) as audio:
         notes, expected = audio.extra_info, audio.frames
         samples = audio.read(dtype="float32", always_2d=True)
         sample_rate, container = audio.samplerate, audio.format
+    check_notes(path, notes)
+    if container == "NIST":
+        with path.open("rb") as stream:
+            header = SPH_SAMPLES.search(stream.read(1024))
+        expected = int(header[1]) if header else expected
+    if samples.shape[0] < expected - (MP3_SLACK if container == "MP3" else 0):
+        raise EvaganError(f"{path}: truncated: {samples.shape[0]} samples could be read, its header states {expected}")
+    return samples, sample_rate
+
+
+def check_notes(path: Path, notes: str) -> None:
+    """Raise :class:`EvaganError` if libsndfile has noted that a file is shorter than its header says."""
     stated = DATA_SIZE.search(notes)
     if stated and int(stated[2]) < int(stated[1]) < UNKNOWN_SIZE:
         raise EvaganError(
             f"{path}: truncated: its header states {stated[1]} bytes of audio, the file holds {stated[2]}"
         )
-    if container == "NIST":
-        with path.open("rb") as stream:
-            header = SPH_SAMPLES.search(stream.read(1024))
-        expected = int(header[1]) if header else expected
     if OGG_CUT.search(notes):
         raise EvaganError(f"{path}: truncated: the Ogg stream ends in the middle of a page")
-    if samples.shape[0] < expected - (MP3_SLACK if container == "MP3" else 0):
-        raise EvaganError(f"{path}: truncated: {samples.shape[0]} samples could be read, its header states {expected}")
-    return samples, sample_rate
 
 
 def downmix(wav: np.ndarray) -> np.ndarray:

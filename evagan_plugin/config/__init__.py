@@ -17,6 +17,7 @@ from evagan_plugin.config.loading import (
     load_config,
     load_preset,
     merge_settings,
+    validate,
 )
 from evagan_plugin.config.reading import read_settings, read_yaml
 from evagan_plugin.config.schema import MelConfig, VocoderConfig
@@ -50,4 +51,5 @@ __all__ = [
     "merge_settings",
     "read_settings",
     "read_yaml",
+    "validate",
 ]

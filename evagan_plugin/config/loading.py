@@ -47,12 +47,12 @@ def build_config(settings: Mapping[str, Any]) -> VocoderConfig:
     """
     if not isinstance(settings, Mapping):
         raise ConfigError(f"a mapping of config fields is expected, not {settings!r:.80}")
-    return _validate(VocoderConfig, _with_preset(settings))
+    return validate(VocoderConfig, _with_preset(settings))
 
 
 def build_mel_config(settings: Mapping[str, Any]) -> MelConfig:
     """Check the fields of a :class:`MelConfig` and return it (raises :class:`ConfigError`)."""
-    return _validate(MelConfig, settings)
+    return validate(MelConfig, settings)
 
 
 def load_config(path: str | Path) -> VocoderConfig:
@@ -112,7 +112,8 @@ def _adapter(kind: type) -> TypeAdapter:
     return TypeAdapter(kind)
 
 
-def _validate(kind: type, settings: Mapping[str, Any]) -> Any:
+def validate[Config](kind: type[Config], settings: Mapping[str, Any]) -> Config:
+    """Check settings and return the config of a kind, a dataclass, that they describe (raises :class:`ConfigError`)."""
     try:
         return _adapter(kind).validate_python(settings)
     except ValidationError as error:
@@ -146,7 +147,8 @@ def _explanation(kind: type, location: list, error: Mapping[str, Any]) -> str:
         known = [field.name for field in dataclasses.fields(_kind_at(kind, location[:-1]))]
         return f"unknown config field '{where}': {nearest(str(location[-1]), known)}"
     if error["type"] in ("missing", "missing_argument"):
-        return f"config field '{where}' is missing: give it, or start from a preset (preset: NAME)"
+        preset = ", or start from a preset (preset: NAME)" if kind in (VocoderConfig, MelConfig) else ""
+        return f"config field '{where}' is missing: give it{preset}"
     message = error["msg"].removeprefix("Value error, ")
     got = "" if error["type"] == "value_error" else f", not {error['input']!r:.80}"
     return f"{where + ': ' if where else ''}{message}{got}"
@@ -155,13 +157,15 @@ def _explanation(kind: type, location: list, error: Mapping[str, Any]) -> str:
 def _kind_at(kind: type, location: list) -> type:
     """Return the dataclass at a path of field names below ``kind``."""
     for part in location:
+        if isinstance(part, int):
+            continue  # the number of one in a list, which is of the list's kind
         kind = _dataclass_in(get_type_hints(kind, include_extras=True)[part])
     return kind
 
 
 def _dataclass_in(hint: Any) -> type:
-    """Return the dataclass inside ``Annotated[X | None, ...]``."""
-    if get_origin(hint) is Annotated:
+    """Return the dataclass inside ``Annotated[X | None, ...]`` or ``tuple[X, ...]``."""
+    if get_origin(hint) in (Annotated, tuple):
         return _dataclass_in(get_args(hint)[0])
     if get_origin(hint) is UnionType or NoneType in get_args(hint):
         return next(_dataclass_in(part) for part in get_args(hint) if part is not NoneType)

@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 
 from evagan_plugin.audio.io import resample
+from evagan_plugin.audio.recording import Recording
 from evagan_plugin.config import TrainingConfig
 from evagan_plugin.errors import UsageError
 
@@ -30,11 +31,11 @@ class Change:
         """Return the frames that a recording of so many samples has at this speed."""
         return int(samples / self.speed) // hop_length
 
-    def stretch(self, wav: np.ndarray, first: int, samples: int) -> np.ndarray:
+    def stretch(self, wav: np.ndarray | Recording, first: int, samples: int) -> np.ndarray:
         """Return a stretch of a recording (T,), changed.
 
         Args:
-            wav: The recording (T,).
+            wav: The recording (T,), or one that reads what is cut out of it.
             first: Where it begins, in samples of the result.
             samples: How long it is at most; shorter where the recording ends.
 

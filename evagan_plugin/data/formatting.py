@@ -24,8 +24,6 @@ from evagan_plugin.utils.files import read_text, write_text
 from evagan_plugin.utils.progress import track
 
 REPORT = "format_report.tsv"
-SEGMENT_OVERSHOOT = 0.5
-"""Seconds by which a segment may end after its recording, as in Kaldi's ``extract-segments``; it is then cut."""
 NARROW = 0.75
 """A file is called narrow-band if its effective bandwidth is below this part of half the wanted sample rate."""
 WIDE_SUBTYPES = frozenset({"PCM_24", "PCM_32", "FLOAT", "DOUBLE"})
@@ -204,12 +202,11 @@ def _format_utterance(
     sample_rate = int(row.sample_rate)
     changes = []
     if cut is not None:
-        length = wav.shape[1] / source_rate
-        end = wav.shape[1] if cut.end == -1 else round(cut.end * source_rate)
-        wav = wav[:, round(cut.start * source_rate) : end]
-        if wav.shape[1] == 0 or cut.end > length + SEGMENT_OVERSHOOT:
-            reason = f"segment {cut.start} to {cut.end} s is not inside the recording of {length:.3f} s"
-            return _changed(row, status="broken", reason=reason)
+        try:
+            first, last = cut.bounds(wav.shape[1], source_rate)
+        except EvaganError as error:
+            return _changed(row, status="broken", reason=str(error))
+        wav = wav[:, first:last]
     mono = downmix(wav)
     if subtype in WIDE_SUBTYPES:
         changes.append(f"rounded {subtype}")

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evagan_plugin.audio.pipe import MARK, Pipe
-from evagan_plugin.errors import UsageError, some
+from evagan_plugin.errors import EvaganError, UsageError, some
 from evagan_plugin.utils.files import read_text, write_text
 
+SEGMENT_OVERSHOOT = 0.5
+"""Seconds by which a segment may end after its recording, as in Kaldi's ``extract-segments``; it is then cut."""
 BAD_KEY = re.compile(r"[\s/]|^\.|^$")
 """What no key of a table may have: white space, which ends it, and what cannot stand in the name of its file."""
 
@@ -126,6 +128,32 @@ class Segment:
     end: float
     """Seconds; -1 is the end of the recording."""
 
+    @classmethod
+    def parse(cls, path: str | Path, utterance: str, value: str) -> "Segment":
+        """Read what stands after an utterance's id in ``segments`` (raises :class:`UsageError` naming ``path``)."""
+        try:
+            recording, start, end = value.split()
+            segment = cls(recording, float(start), float(end))
+        except ValueError:
+            raise UsageError(f"{path}: '{utterance} {value}' is not '<utterance> <recording> <start> <end>'") from None
+        bounds_ok = segment.start >= 0 and (segment.end > segment.start or segment.end == -1)
+        if not bounds_ok or not math.isfinite(segment.start + segment.end):
+            raise UsageError(f"{path}: '{utterance}' begins at {start} s and ends at {end} s")
+        return segment
+
+    def bounds(self, samples: int, sample_rate: int) -> tuple[int, int]:
+        """Return its first sample in a recording of so many, and the one after its last.
+
+        Raises:
+            EvaganError: If it is not inside the recording.
+        """
+        first = round(self.start * sample_rate)
+        last = samples if self.end == -1 else min(round(self.end * sample_rate), samples)
+        length = samples / sample_rate
+        if first >= last or self.end > length + SEGMENT_OVERSHOOT:
+            raise EvaganError(f"segment {self.start} to {self.end} s is not inside the recording of {length:.3f} s")
+        return first, last
+
 
 @dataclass
 class DataDir:
@@ -240,15 +268,4 @@ def _read_optional(path: Path) -> dict[str, str]:
 
 
 def _read_segments(path: Path) -> dict[str, Segment]:
-    segments = {}
-    for utterance, value in _read_optional(path).items():
-        try:
-            recording, start, end = value.split()
-            segment = Segment(recording, float(start), float(end))
-        except ValueError:
-            raise UsageError(f"{path}: '{utterance} {value}' is not '<utterance> <recording> <start> <end>'") from None
-        bounds_ok = segment.start >= 0 and (segment.end > segment.start or segment.end == -1)
-        if not bounds_ok or not math.isfinite(segment.start + segment.end):
-            raise UsageError(f"{path}: '{utterance}' begins at {start} s and ends at {end} s")
-        segments[utterance] = segment
-    return segments
+    return {utterance: Segment.parse(path, utterance, value) for utterance, value in _read_optional(path).items()}

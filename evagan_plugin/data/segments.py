@@ -19,6 +19,7 @@ import torch
 from evagan_plugin.audio.features import check_frames, check_shape
 from evagan_plugin.audio.io import PCM_SCALE, read_header
 from evagan_plugin.audio.mel import MelSpectrogram
+from evagan_plugin.audio.recording import Recording
 from evagan_plugin.config import VocoderConfig
 from evagan_plugin.data.augmentation import Augmentation, Change, refuse_given_mels
 from evagan_plugin.errors import EvaganError, UsageError
@@ -57,8 +58,7 @@ class SegmentSampler:
     ) -> None:
         self.utterances, self.batch_size, self.train = list(utterances), batch_size, train
         self.rank, self.world_size = rank, world_size
-        if batch_size < world_size:
-            raise UsageError(f"batch_size {batch_size} is less than the {world_size} processes it is divided among")
+        check_batch_size(batch_size, world_size)
         if not train and len(self.utterances) < world_size:
             raise UsageError(
                 f"{len(self.utterances)} validation utterance(s) for {world_size} processes: each needs one"
@@ -84,6 +84,12 @@ class SegmentSampler:
         order = np.concatenate([generator.permutation(len(self.utterances)) for _ in range(rounds)])[:wanted]
         draws = generator.integers(2**32, size=wanted)
         return [(self.utterances[index], int(draw)) for index, draw in zip(order, draws, strict=True)]
+
+
+def check_batch_size(batch_size: int, world_size: int) -> None:
+    """Raise :class:`UsageError` if a batch has no item for one of the processes."""
+    if batch_size < world_size:
+        raise UsageError(f"batch_size {batch_size} is less than the {world_size} processes it is divided among")
 
 
 @dataclass(frozen=True)
@@ -128,14 +134,23 @@ class SegmentCrop:
         frames = max(math.ceil(samples / self.hop_length), self.min_frames)
         return replace(self, min_frames=frames, max_frames=frames)
 
-    def __call__(self, utterance: str, data: Mapping[str, np.ndarray], draw: int) -> dict[str, np.ndarray]:
+    def __call__(
+        self,
+        utterance: str,
+        data: Mapping[str, np.ndarray | Recording],
+        draw: int,
+        part: tuple[int, int] = (0, 1),
+        gain: float = 1.0,
+    ) -> dict[str, np.ndarray]:
         """Cut one utterance.
 
         Args:
             utterance: Its id, for errors.
-            data: ``wav`` (T,) and perhaps ``feats`` (F, n_mels), where F is T / hop up to
-                :data:`~evagan_plugin.audio.features.FRAMES_TOLERANCE`.
+            data: ``wav`` (T,), of which a :class:`Recording` reads the stretch alone; perhaps ``feats`` (F, n_mels),
+                where F is T / hop up to :data:`~evagan_plugin.audio.features.FRAMES_TOLERANCE`.
             draw: Random number that says where the stretch begins and how it is changed.
+            part: In which part of the utterance it begins, and how many equal ones there are.
+            gain: Factor of the samples, beside the one that is drawn.
 
         Returns:
             ``wav`` (frames * hop,) and, if given, ``feats`` (frames, n_mels); with ``training.mel_smoothing`` also
@@ -147,6 +162,7 @@ class SegmentCrop:
         """
         wav = _mono(utterance, data["wav"])
         change = self.augmentation.draw(draw) if self.augmentation else Change()
+        change = replace(change, gain=change.gain * gain)
         available = change.whole_frames(len(wav), self.hop_length)
         if "feats" in data:
             name = f"utterance '{utterance}'"
@@ -156,7 +172,7 @@ class SegmentCrop:
             check_frames(len(data["feats"]), len(wav), self.hop_length, name)
             available = min(available, len(data["feats"]))
         frames = min(max(available, self.min_frames), self.max_frames)
-        start = draw % (available - frames + 1) if available > frames else 0
+        start = _start(max(available - frames, 0) + 1, draw, *part)
         first, samples = start * self.hop_length, frames * self.hop_length
         stretch = change.stretch(wav, first, samples)
         cut = {"wav": np.pad(stretch, (0, samples - len(stretch)))}
@@ -177,12 +193,20 @@ def stack(items: Sequence[tuple[str, dict[str, np.ndarray]]]) -> tuple[list[str]
     return utterances, {name: torch.from_numpy(np.stack([data[name] for _, data in items])) for name in items[0][1]}
 
 
-def _mono(utterance: str, wav: np.ndarray) -> np.ndarray:
+def _start(starts: int, draw: int, number: int, parts: int) -> int:
+    """Draw one of so many starts, among those of one of so many equal parts."""
+    lowest, end = (one * starts // parts for one in (number, number + 1))
+    return lowest + draw % max(end - lowest, 1)
+
+
+def _mono[Wave: (np.ndarray, Recording)](utterance: str, wav: Wave) -> Wave:
     """Return audio (T,) as float32 with full scale 1.0."""
-    if wav.ndim != 1:
+    if isinstance(wav, np.ndarray) and wav.ndim != 1:
         raise UsageError(f"utterance '{utterance}': audio of shape {wav.shape}, one channel is needed")
     if not len(wav):
         raise EvaganError(f"utterance '{utterance}': no samples in it")
+    if isinstance(wav, Recording):
+        return wav
     # Kaldi archives hold 16-bit integers.
     return (wav / PCM_SCALE["PCM_16"] if wav.dtype.kind == "i" else wav).astype(np.float32)
 
