@@ -13,9 +13,11 @@ from evagan_plugin.checkpoint.tensors import check_tensors, generator_weights, r
 from evagan_plugin.config import VocoderConfig, config_difference, config_to_dict
 from evagan_plugin.config.parts import DISCRIMINATORS, IN_HOST
 from evagan_plugin.coqui.config import vocoder_config
-from evagan_plugin.coqui.data import recordings_of
+from evagan_plugin.coqui.data import mix_of, recordings_of
+from evagan_plugin.coqui.parallel import rank_and_size
 from evagan_plugin.data.augmentation import refuse_given_mels
 from evagan_plugin.data.segments import unusable_recordings
+from evagan_plugin.data.stream_items import StreamDataset
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 
 logger = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ def check_run(trainer: Any, model: Any) -> None:
 
 
 def check_data(trainer: Any, vocoder: VocoderConfig) -> None:
-    """Read the headers of all recordings, and compare given mels with the options.
+    """Read the headers of all recordings, or open the mix, and compare given mels with the options.
 
     Raises:
         EvaganError: As :func:`check_run`.
@@ -53,6 +55,9 @@ def check_data(trainer: Any, vocoder: VocoderConfig) -> None:
     try:
         if any(recordings_of(trainer.train_samples).values()):
             refuse_given_mels(vocoder.training, "train_samples")
+        if mix := mix_of(trainer.train_samples):
+            stream = StreamDataset.for_training(mix, vocoder, trainer.config.training_seed).stream
+            stream.report(trainer.config.batch_size * rank_and_size()[1])
         samples = {"train": trainer.train_samples}
         if trainer.config.run_eval:
             samples["eval"] = trainer.eval_samples

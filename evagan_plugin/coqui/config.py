@@ -53,6 +53,7 @@ LEAST = {
     "num_eval_loader_workers": 0,
     "num_test_utterances": 0,
     "training_seed": 0,
+    "steps_per_epoch": 0,
 }
 """Whole numbers that Coqui takes unseen: what they must be at least."""
 
@@ -61,7 +62,9 @@ LEAST = {
 class EvaGanTrainerArgs(TrainerArgs):
     """Coqui's trainer arguments and those of the recipes."""
 
-    data_path: str = field(default="", metadata={"help": "Folder with the recordings, searched with its subfolders."})
+    data_path: str = field(
+        default="", metadata={"help": "Folder with the recordings, searched with its subfolders, or a mix.yaml."}
+    )
     preset: str = field(default=PRESET, metadata={"help": "Preset of the vocoder; its mel is the one of config.audio."})
     max_steps: int = field(default=0, metadata={"help": "Stop after so many training steps; 0 goes on for all epochs."})
 
@@ -91,6 +94,10 @@ class EvaGanConfig(BaseVocoderConfig):
     target_loss: str = "mel"
     num_test_utterances: int = field(
         default=3, metadata={"help": "Utterances that are synthesised for the dashboard after each epoch."}
+    )
+    steps_per_epoch: int = field(
+        default=0,
+        metadata={"help": "Batches of an epoch where data_path is a mix.yaml; 0 for as many as a pass of it has."},
     )
     grad_clip: float | list[float] = field(default_factory=lambda: [DEFAULTS.grad_clip] * 2)
     optimizer: str = DEFAULTS.optimizer

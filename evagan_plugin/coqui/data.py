@@ -15,8 +15,11 @@ from evagan_plugin.audio.features import read_features
 from evagan_plugin.audio.io import downmix, load_audio, resample
 from evagan_plugin.audio.mel import MelConversion
 from evagan_plugin.config import MelConfig, VocoderConfig
+from evagan_plugin.data.corpus import draw
+from evagan_plugin.data.mix import is_mix, read_mix
 from evagan_plugin.data.segments import SegmentCrop, SegmentSampler, TrainingItem, stack
-from evagan_plugin.data.utterances import files_below
+from evagan_plugin.data.stream_items import StreamDataset, StreamSampler
+from evagan_plugin.data.utterances import files_below, find_utterances
 from evagan_plugin.errors import UsageError
 
 Sample = str | os.PathLike | tuple | list | Mapping[str, Any]
@@ -27,14 +30,19 @@ dict of one of its formatters (``load_tts_samples``)."""
 def load_audio_dir(data_path: str | Path, eval_split_size: int) -> tuple[list[str], list[str]]:
     """Find the recordings below a folder: what Coqui's ``load_wav_data`` does, for every format that we read.
 
-    The split depends on the names alone, not on the order in which the file system lists them.
+    The split depends on the names alone, not on the order in which the file system lists them. Of a ``mix.yaml``
+    training takes all, so that it is the one sample for training, and evaluation takes what it names as ``valid``.
 
     Returns:
         tuple: Paths for evaluation (``eval_split_size`` of them) and for training.
 
     Raises:
-        UsageError: If there is no such folder, or too few in it.
+        UsageError: If there is no such folder, or too few in it; if the mix cannot be read.
     """
+    if is_mix(data_path):
+        valid = read_mix(data_path).valid
+        paths = [utterance.source for utterance in find_utterances(valid)] if valid else []
+        return draw(paths, eval_split_size, 0), [str(data_path)]
     if not data_path or not Path(data_path).is_dir():
         raise UsageError(f"there is no folder '{data_path}' of recordings: give one with --data_path")
     paths = sorted(map(str, files_below(data_path)))
@@ -47,8 +55,14 @@ def load_audio_dir(data_path: str | Path, eval_split_size: int) -> tuple[list[st
     return shuffled[:eval_split_size], shuffled[eval_split_size:]
 
 
+def mix_of(samples: Sequence[Sample] | None) -> str | None:
+    """Return the ``mix.yaml`` that samples are; None if they are recordings."""
+    first = samples[0] if samples else None
+    return str(first) if isinstance(first, str | os.PathLike) and is_mix(first) else None
+
+
 def recordings_of(samples: Sequence[Sample] | None) -> dict[str, str | None]:
-    """Return the path of each recording, sorted, and the path of its features or None.
+    """Return the path of each recording, sorted, and the path of its features or None; ``{}`` of a mix.
 
     Raises:
         UsageError: If there are none, or a sample is of no kind that Coqui has.
@@ -56,8 +70,11 @@ def recordings_of(samples: Sequence[Sample] | None) -> dict[str, str | None]:
     if not samples:
         raise UsageError(
             "no samples: give train_samples and eval_samples (or set run_eval: false); "
-            "of a data_path, eval_split_size recordings are for evaluation and the rest for training"
+            "of a data_path, eval_split_size recordings are for evaluation and the rest for training, of a mix.yaml "
+            "those that it names as valid are for evaluation"
         )
+    if mix_of(samples):
+        return {}
     found: dict[str, str | None] = {}
     for sample in samples:
         if isinstance(sample, Mapping) and "audio_file" in sample:
@@ -135,19 +152,19 @@ class EpochBatches:
         seed: Added to the number of the epoch.
     """
 
-    def __init__(self, sampler: SegmentSampler, seed: int = 0) -> None:
+    def __init__(self, sampler: SegmentSampler | StreamSampler, seed: int = 0) -> None:
         self.sampler, self.seed = sampler, seed
         self.epoch, self.start, self.stop = 0, 0, len(sampler)
 
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def __iter__(self) -> Iterator[list[TrainingItem]]:
+    def __iter__(self) -> Iterator[list[TrainingItem] | list[int]]:
         return iter(self.sampler.generate(self.seed + self.epoch)[self.start : self.stop])
 
 
 def make_loader(
-    dataset: SegmentDataset, sampler: SegmentSampler, seed: int, workers: int
+    dataset: SegmentDataset | StreamDataset, sampler: SegmentSampler | StreamSampler, seed: int, workers: int
 ) -> DataLoader[dict[str, Tensor]]:
     """Return a loader of batches ``waveform`` (B, 1, frames * hop) and perhaps ``mel`` (B, n_mels, frames) and
     ``smoothing`` (B,).

@@ -26,6 +26,7 @@ from evagan_plugin.coqui.data import (
     Source,
     listening_items,
     make_loader,
+    mix_of,
     recordings_of,
 )
 from evagan_plugin.coqui.interruption import end, lock_run, stop_if_asked
@@ -33,6 +34,7 @@ from evagan_plugin.coqui.mel import audio_processor, mel_config, normalization
 from evagan_plugin.coqui.parallel import average_gradients, average_values, rank_and_size, share_state
 from evagan_plugin.coqui.progress import Progress, best_loss, resume, stop_at
 from evagan_plugin.data.segments import SegmentCrop, SegmentSampler
+from evagan_plugin.data.stream_items import StreamDataset, StreamSampler
 from evagan_plugin.errors import ConfigError, UsageError
 from evagan_plugin.evaluation.spectrograms import mel_figure
 from evagan_plugin.inference.exported import is_onnx, read_facts
@@ -214,10 +216,14 @@ class EvaGan(BaseVocoder):
         self, config: EvaGanConfig, *, is_eval: bool, samples: list | None = None, verbose: bool = True
     ) -> torch.utils.data.DataLoader:
         """Return the loader of training or evaluation segments; every process evaluates on all of the latter."""
-        recordings = recordings_of(samples)
         rank, size = (0, 1) if is_eval else rank_and_size()
         batch_size = config.eval_batch_size if is_eval else config.batch_size * size
         workers = config.num_eval_loader_workers if is_eval else config.num_loader_workers
+        if mix := mix_of(samples):
+            stream_items = StreamDataset.for_training(mix, self.gan.config, config.training_seed)
+            batches = StreamSampler(stream_items.stream, batch_size, config.steps_per_epoch or None, rank, size)
+            return make_loader(stream_items, batches, 0, workers)
+        recordings = recordings_of(samples)
         crop = SegmentCrop.for_validation if is_eval else SegmentCrop.for_training
         dataset = SegmentDataset(recordings, crop(self.gan.config), self._source())
         sampler = SegmentSampler(list(recordings), batch_size, not is_eval, rank, size)
@@ -267,7 +273,7 @@ class EvaGan(BaseVocoder):
         check_data(trainer, self.gan.config)
         resume(trainer, self.progress)
         self.best_loss = best_loss(trainer)
-        stop_at(trainer)
+        stop_at(trainer, self)
         share_state(self)
 
     def on_epoch_start(self, trainer: Any) -> None:

@@ -7,9 +7,7 @@ from typing import Any
 
 import torch
 
-from evagan_plugin.coqui.data import EpochBatches, recordings_of
-from evagan_plugin.coqui.parallel import rank_and_size
-from evagan_plugin.data.segments import SegmentSampler
+from evagan_plugin.coqui.data import EpochBatches
 
 
 @dataclass
@@ -65,13 +63,11 @@ def best_loss(trainer: Any) -> dict[str, float] | None:
     return losses if losses["eval_loss"] is not None or not trainer.config.run_eval else None
 
 
-def stop_at(trainer: Any) -> None:
+def stop_at(trainer: Any, model: Any) -> None:
     """Make the epoch that reaches ``--max_steps`` the last one."""
     limit = _max_steps(trainer)
     if limit:
-        rank, size = rank_and_size()
-        names = list(recordings_of(trainer.train_samples))
-        steps = len(SegmentSampler(names, trainer.config.batch_size * size, True, rank, size))
+        steps = len(model.get_data_loader(trainer.config, is_eval=False, samples=trainer.train_samples))
         evaluations = 1 if trainer.start_with_eval else 0  # an epoch without training
         trainer.config.epochs = min(trainer.config.epochs, evaluations + math.ceil(limit / steps))
 

@@ -1,7 +1,8 @@
 """Registration in Coqui TTS: the only place that touches the host.
 
 Nothing of Coqui TTS is imported here. Its two look-ups by name (a config, a model) find our modules under its names,
-and its synthesizer, once imported, lets an EVA-GAN vocoder see the acoustic model that it speaks for.
+and its synthesizer, once imported, lets an EVA-GAN vocoder see the acoustic model that it speaks for. Its training
+program finds the samples of a ``mix.yaml``.
 """
 
 import warnings
@@ -35,6 +36,7 @@ def register() -> None:
     make_numba_cache()  # Coqui TTS imports librosa
     alias_modules(COQUI_MODULES)
     wrapt.register_post_import_hook(_hook_synthesizer, "TTS.utils.synthesizer")
+    wrapt.register_post_import_hook(_hook_samples, "TTS.vocoder.datasets.preprocess")
 
 
 def _hook_synthesizer(module: ModuleType) -> None:
@@ -54,6 +56,21 @@ def _hook_synthesizer(module: ModuleType) -> None:
             f"evagan-plugin was tested with {TESTED_VERSIONS}*. EVAGAN_PLUGIN_AUTOLOAD=0 runs Coqui TTS without it"
         )
     wrapt.wrap_function_wrapper(module, "Synthesizer._load_vocoder", _load_vocoder)
+
+
+def _hook_samples(module: ModuleType) -> None:
+    """Let Coqui's training program take a ``mix.yaml`` for ``data_path``, where it looks for a folder."""
+    import wrapt
+
+    wrapt.wrap_function_wrapper(module, "load_wav_data", _load_wav_data)
+
+
+def _load_wav_data(wrapped: Any, module: ModuleType, args: tuple, kwargs: dict) -> Any:
+    from evagan_plugin.coqui.data import load_audio_dir
+    from evagan_plugin.data.mix import is_mix
+
+    data_path, eval_split_size = (*args, *kwargs.values())[:2]
+    return load_audio_dir(data_path, eval_split_size) if is_mix(data_path or "") else wrapped(*args, **kwargs)
 
 
 def _installed_version() -> str:

@@ -58,6 +58,8 @@ class Mix:
     max_unreadable: Annotated[float, Field(ge=0.0, le=1.0)] = 0.001
     """Part of the items, and of each source's recordings, that may be unreadable: up to it they are named and others of
     their source taken, beyond it training ends."""
+    valid: str = ""
+    """Recordings to validate on, a directory or a ``wav.scp``; for hosts that have no option of their own for them."""
 
     def __post_init__(self) -> None:
         name, times = Counter(source.name for source in self.sources).most_common(1)[0]

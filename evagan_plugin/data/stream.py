@@ -9,8 +9,9 @@ each second is heard about once a pass, however the hours are cut into files; a 
 of a song of four minutes, and as much of a word that lasts one.
 """
 
+import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,8 @@ from evagan_plugin.data.corpus import stable_hash
 from evagan_plugin.data.index import DirIndex, open_dir
 from evagan_plugin.data.mix import Mix, Schedule, Source, read_mix
 from evagan_plugin.errors import EvaganError, UsageError
+
+logger = logging.getLogger(__name__)
 
 ROUNDS = 6
 """Of the Feistel network; four make it as good as random for one who sees few of its values (Luby and Rackoff)."""
@@ -84,16 +87,21 @@ class Stream:
         """Return source and utterance of an item, as ``speech/p225_001``."""
         return f"{self.mix.used[item.source].name}/{self.indexes[item.source].name(item.utterance)}"
 
-    def lines(self) -> Iterator[str]:
-        """Yield what a person wants to know of each source, line by line."""
+    def report(self, batch_size: int) -> None:
+        """Log what a person wants to know of each source."""
         for number, (source, index) in enumerate(zip(self.mix.used, self.indexes, strict=True)):
             share = self.schedule.counts[number] / self.schedule.period
             kind = f" ({source.category})" if source.category else ""
             without = f"; {index.state.unusable} left out: {', '.join(index.state.reasons)}"
-            yield (
+            logger.info(
                 f"{source.name}{kind}: {share:.4%} of the items, {len(index)} utterances of {index.state.hours:.2f} h, "
-                f"{self.size(number)} items a pass, {source.gain_db:+g} dB{without if index.state.unusable else ''}"
+                f"{self.size(number)} items per pass, {source.gain_db:+g} dB{without if index.state.unusable else ''}"
             )
+            if self.size(number) < batch_size:
+                logger.warning(
+                    f"source '{source.name}' has {self.size(number)} item(s) per pass, fewer than a batch of "
+                    f"{batch_size}: it is soon heard again"
+                )
 
 
 class Parts:

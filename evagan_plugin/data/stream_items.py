@@ -1,16 +1,15 @@
 """The items of a stream as a data loader takes them: batches of numbers, and what each number stands for."""
 
-import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from evagan_plugin.config import VocoderConfig
 from evagan_plugin.data.faults import Faults
 from evagan_plugin.data.segments import SegmentCrop, check_batch_size
-from evagan_plugin.data.stream import Stream, StreamItem
+from evagan_plugin.data.stream import Stream, StreamItem, open_stream
 from evagan_plugin.errors import EvaganError
-
-logger = logging.getLogger(__name__)
 
 ATTEMPTS = 20
 """Utterances that are tried for an item."""
@@ -28,6 +27,13 @@ class StreamDataset:
     def __init__(self, stream: Stream, crop: SegmentCrop, sample_rate: int) -> None:
         self.stream, self.crop, self.sample_rate = stream, crop, sample_rate
         self.faults = Faults(stream.mix.max_unreadable)
+
+    @classmethod
+    def for_training(cls, path: str | Path, config: VocoderConfig, seed: int) -> "StreamDataset":
+        """Return the training items of a ``mix.yaml`` for a vocoder; errors as of ``open_stream``."""
+        samples = config.training.segment_frames * config.mel.hop_length
+        stream = open_stream(path, config.mel.sample_rate, samples, seed)
+        return cls(stream, SegmentCrop.for_training(config), config.mel.sample_rate)
 
     def __getitem__(self, k: int) -> tuple[str, dict[str, np.ndarray]]:
         """Return source and utterance of item k, and ``wav`` (frames * hop,) and perhaps ``smoothing`` ().
@@ -104,15 +110,6 @@ class StreamSampler:
         check_batch_size(batch_size, world_size)
         self.batch_size, self.rank, self.world_size = batch_size, rank, world_size
         self.batches = batches or max(len(stream) // batch_size, 1)
-        if rank == 0:
-            for line in stream.lines():
-                logger.info("%s", line)
-            for number, source in enumerate(stream.mix.used):
-                if stream.size(number) < batch_size:
-                    logger.warning(
-                        "source '%s' has %d item(s) a pass, fewer than a batch of %d: it is soon heard again",
-                        source.name, stream.size(number), batch_size,
-                    )  # fmt: skip
 
     def __len__(self) -> int:
         return self.batches

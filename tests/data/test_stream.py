@@ -297,7 +297,8 @@ def test_a_source_smaller_than_a_batch_is_heard_again_and_said(tmp_path, config,
     write_dir(tmp_path / "one", {"a": 3 * ITEM})
     stream = open_stream(write_mix(tmp_path, {"one": 1}), RATE, ITEM, SEED)
     sampler = StreamSampler(stream, 8, 2)
-    assert "source 'one' has 3 item(s) a pass, fewer than a batch of 8" in caplog.text
+    stream.report(8)
+    assert "source 'one' has 3 item(s) per pass, fewer than a batch of 8" in caplog.text
     dataset = StreamDataset(stream, SegmentCrop.for_validation(config), RATE)
     _, batch = stack([dataset[k] for k in sampler.generate(0)[0]])
     assert batch["wav"].shape == (8, ITEM)

@@ -33,6 +33,19 @@ def an4(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def mix(an4: Path) -> Path:
+    """A ``mix.yaml`` of the utterances of ``an4``: the first two as one source, the others as another."""
+    lines = (an4 / "train" / "wav.scp").read_text().splitlines(keepends=True)
+    sources = {"few": (lines[:2], 0.3), "many": (lines[2:], 0.7)}
+    for name, (part, _) in sources.items():
+        (an4 / name).mkdir()
+        (an4 / name / "wav.scp").write_text("".join(part))
+    described = [{"name": name, "path": str(an4 / name), "share": share} for name, (_, share) in sources.items()]
+    (an4 / "mix.yaml").write_text(yaml.safe_dump({"sources": described}))
+    return an4 / "mix.yaml"
+
+
 def merge(base: dict, over: dict) -> dict:
     """Return nested settings with others put over them."""
     both = {key for key in base.keys() & over.keys() if isinstance(base[key], dict) and isinstance(over[key], dict)}
@@ -41,7 +54,7 @@ def merge(base: dict, over: dict) -> dict:
 
 @pytest.fixture(scope="session")
 def command(an4: Path) -> Callable[..., list[str]]:
-    """Make the command line of a run: ``command(output_dir, {config}, train=DIR, feats=True)``."""
+    """Make the command line of a run: ``command(output_dir, {config}, train=DIR, feats=True)``; also train=MIX."""
 
     def make(output_dir: Path, config: dict | None = None, train: Path | None = None, feats: bool = False) -> list[str]:
         output_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +62,8 @@ def command(an4: Path) -> Callable[..., list[str]]:
         path.write_text(yaml.safe_dump(merge(TINY, config or {})))
         line = ["--config", str(path), "--output_dir", str(output_dir)]
         for split, folder in {"train": train or an4 / "train", "valid": an4 / "valid"}.items():
-            line += [f"--{split}_data_path_and_name_and_type", f"{folder}/wav.scp,wav,sound"]
+            data = f"{folder},wav,mix" if folder.suffix == ".yaml" else f"{folder}/wav.scp,wav,sound"
+            line += [f"--{split}_data_path_and_name_and_type", data]
             if feats:
                 line += [f"--{split}_data_path_and_name_and_type", f"{folder}/feats.scp,feats,npy"]
         return line

@@ -1,7 +1,6 @@
 """What is checked before ESPnet starts."""
 
 import argparse
-import codecs
 import inspect
 import logging
 import os
@@ -21,22 +20,18 @@ from espnet2.train.distributed_utils import (
 )
 from espnet2.utils.build_dataclass import build_dataclass
 
-from evagan_plugin.audio.archive import ARCHIVED
 from evagan_plugin.checkpoint.native import check_same_config
 from evagan_plugin.checkpoint.tensors import read_weights
 from evagan_plugin.config import VocoderConfig, build_config, config_difference, config_to_dict, read_settings
 from evagan_plugin.config.parts import DISCRIMINATORS
-from evagan_plugin.data.augmentation import refuse_given_mels
-from evagan_plugin.data.kaldi import check_no_segments, read_scp
-from evagan_plugin.data.segments import unusable_recordings
-from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
+from evagan_plugin.errors import ConfigError, EvaganError, UsageError
+from evagan_plugin.espnet.task.data_checks import check_data
 from evagan_plugin.espnet.task.listening import check_listening
 from evagan_plugin.utils.files import atomic_path
 from evagan_plugin.utils.lock import locked
 
 logger = logging.getLogger(__name__)
 
-DATA_NAMES = ("wav", "feats")
 PROBE_BYTES = 2**20
 """What must fit into the output directory at the start."""
 PATIENCE = 6.0
@@ -86,11 +81,7 @@ def check_files(args: argparse.Namespace, config: VocoderConfig) -> None:
     _check_output(Path(args.output_dir))
     _check_resume(args, config)
     _check_init_params(args, config)
-    for split in ("train", "valid"):
-        _check_data(split, getattr(args, f"{split}_data_path_and_name_and_type"), config.mel.sample_rate)
-    for path, name, _ in args.train_data_path_and_name_and_type:
-        if name == "feats":
-            refuse_given_mels(config.training, path)
+    check_data(args, config)
     check_listening(args)
 
 
@@ -289,62 +280,3 @@ def _check_same(args: argparse.Namespace, config: VocoderConfig, checkpoint: Pat
         raise error.within(f"{path}: vocoder_conf") from None
     check_same_config(config, theirs, checkpoint)
     return theirs
-
-
-def _check_data(split: str, sources: list, sample_rate: int) -> None:
-    option = f"--{split}_data_path_and_name_and_type"
-    paths: dict[str, str] = {}
-    kinds: dict[str, str] = {}
-    for source in sources:
-        if isinstance(source, str) or len(source) != 3:
-            raise UsageError(f"{option}: '{source}' is not PATH,NAME,TYPE such as dump/wav.scp,wav,sound")
-        path, name, kind = source
-        if name not in DATA_NAMES:
-            raise UsageError(f"{option}: the vocoder task has no data '{name}': {nearest(name, DATA_NAMES)}")
-        if name in paths:
-            raise UsageError(f"{option}: '{name}' is given twice, {paths[name]} and {path}")
-        paths[name], kinds[name] = path, kind
-    for path in paths.values():
-        _check_no_mark(path)
-    if "wav" not in paths:
-        raise UsageError(f"{option}: no audio; give DIR/wav.scp,wav,sound")
-    check_no_segments(paths["wav"])
-    recordings = read_scp(paths["wav"])
-    archived = [key for key, place in recordings.items() if ARCHIVED.search(place)]
-    if kinds["wav"] == "sound" and archived:
-        raise UsageError(
-            f"{paths['wav']}: {len(archived)} of {len(recordings)} recordings are in archives, which the training does "
-            f"not read: {some(archived)}; `evagan format DIR OUT --sample-rate {sample_rate}` makes files of them"
-        )
-    if kinds["wav"] == "sound":
-        _check_recordings(paths["wav"], recordings, sample_rate)
-    if "feats" in paths:
-        lacking = recordings.keys() - read_scp(paths["feats"]).keys()
-        if lacking:
-            raise UsageError(
-                f"{paths['feats']}: {len(lacking)} utterance(s) of wav.scp have no features: {some(lacking)}"
-            )
-
-
-def _check_no_mark(path: str) -> None:
-    """Refuse a table with a byte order mark, which ESPnet's reader takes for a part of the first id."""
-    try:
-        with open(path, "rb") as stream:
-            marked = stream.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
-    except OSError:
-        return  # the reader will say what is wrong
-    if marked:
-        raise UsageError(
-            f"{path}: UTF-8 with a byte order mark on line 1, which ESPnet takes for a part of the first id: "
-            f"sed -i '1s/^\\xef\\xbb\\xbf//' {path}"
-        )
-
-
-def _check_recordings(scp: str, recordings: Mapping[str, str], sample_rate: int) -> None:
-    """Read the header of every file; what is inside is checked when it is read."""
-    problems = unusable_recordings(recordings, f"check {scp}", sample_rate)
-    if problems:
-        raise UsageError(
-            f"{scp}: {len(problems)} of {len(recordings)} recordings cannot be used: {some(problems)}; "
-            f"make a clean directory with `evagan format DIR OUT --sample-rate {sample_rate}`"
-        )

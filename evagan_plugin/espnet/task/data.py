@@ -6,9 +6,13 @@ import numpy as np
 from espnet2.samplers.abs_sampler import AbsSampler
 from espnet2.train.dataset import AbsDataset
 
-from evagan_plugin.data import segments
+from evagan_plugin.data import segments, stream_items
 from evagan_plugin.data.segments import SegmentCrop, TrainingItem
+from evagan_plugin.data.stream_items import StreamBatches
 from evagan_plugin.errors import EvaganError, UsageError
+
+MIX = "mix"
+"""Type of data beside ESPnet's own (``sound``, ``kaldi_ark``): a ``mix.yaml``."""
 
 
 class SegmentSampler(segments.SegmentSampler, AbsSampler):
@@ -16,6 +20,17 @@ class SegmentSampler(segments.SegmentSampler, AbsSampler):
 
     def __iter__(self) -> Iterator[list[TrainingItem]]:
         return iter(self.generate(0))
+
+
+class StreamSampler(stream_items.StreamSampler, AbsSampler):
+    """Batches of a mix as ESPnet's iterators take them: its first epoch is 1, and its seed has to be 0."""
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.generate(1))
+
+    def generate(self, epoch: int) -> StreamBatches:
+        """Return the batches of an epoch."""
+        return super().generate(epoch - 1)
 
 
 class SegmentDataset(AbsDataset):

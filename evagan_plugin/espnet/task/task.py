@@ -15,10 +15,11 @@ from torch.multiprocessing import ProcessExitedException
 from evagan_plugin.config import OptimizationConfig, VocoderConfig, build_config, config_to_dict
 from evagan_plugin.data.kaldi import read_table
 from evagan_plugin.data.segments import SegmentCrop, stack
+from evagan_plugin.data.stream_items import StreamDataset
 from evagan_plugin.errors import ConfigError, one_line_errors
 from evagan_plugin.espnet.export import espnet_init_param
 from evagan_plugin.espnet.task.checks import ONE_CYCLE, check_files, check_options, only_training
-from evagan_plugin.espnet.task.data import SegmentDataset, SegmentSampler
+from evagan_plugin.espnet.task.data import MIX, SegmentDataset, SegmentSampler, StreamSampler
 from evagan_plugin.espnet.task.failures import host_errors
 from evagan_plugin.espnet.task.listening import add_listening_arguments
 from evagan_plugin.espnet.task.model import GENERATOR_BUILDERS, ESPnetVocoderModel
@@ -187,13 +188,26 @@ class VocoderTask(AbsTask):
     ) -> SequenceIterFactory:
         """Return batches of stretches of utterances, by epoch."""
         config = vocoder_config(args)
+        rank, world_size = 0, 1
+        if iter_options.distributed:
+            rank, world_size = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        loading = {
+            "num_workers": args.num_workers,
+            "collate_fn": iter_options.collate_fn,
+            "pin_memory": args.ngpu > 0,
+        }
+        path, _, kind = iter_options.data_path_and_name_and_type[0]
+        if kind == MIX:
+            dataset = StreamDataset.for_training(path, config, args.seed)
+            if rank == 0:
+                dataset.stream.report(iter_options.batch_size)
+            batches = iter_options.num_iters_per_epoch or iter_options.num_batches
+            sampler = StreamSampler(dataset.stream, iter_options.batch_size, batches, rank, world_size)
+            return SequenceIterFactory(dataset=dataset, batches=sampler, **loading)
         sources = {name: path for path, name, _ in iter_options.data_path_and_name_and_type}
         utterances = list(read_table((iter_options.shape_files or [sources["wav"]])[0]))
         if iter_options.num_batches is not None:
             utterances = utterances[: iter_options.num_batches * iter_options.batch_size]
-        rank, world_size = 0, 1
-        if iter_options.distributed:
-            rank, world_size = torch.distributed.get_rank(), torch.distributed.get_world_size()
         # Rates are compared with the model's own, which says more than ESPnet's comparison of files with each other.
         iter_options.allow_multi_rates = True
         crops = {"plot_att": SegmentCrop.for_listening, "valid": SegmentCrop.for_validation}
@@ -203,9 +217,7 @@ class VocoderTask(AbsTask):
             batches=SegmentSampler(utterances, iter_options.batch_size, iter_options.train, rank, world_size),
             num_iters_per_epoch=iter_options.num_iters_per_epoch,
             seed=args.seed,
-            num_workers=args.num_workers,
-            collate_fn=iter_options.collate_fn,
-            pin_memory=args.ngpu > 0,
+            **loading,
         )
 
 

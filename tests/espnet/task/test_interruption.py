@@ -91,6 +91,22 @@ def test_it_goes_on_where_it_was_stopped(
             assert logs[0][epoch]["train"][key] == pytest.approx(logs[1][epoch]["train"][key]), (epoch, key)
 
 
+def test_a_mix_goes_on_with_other_workers_as_if_it_had_not_stopped(
+    mix: Path, train: Train, at_step: Callable, tmp_path: Path
+):
+    config = CONFIG | {"vocoder_conf": {"training": {"gain_db": [-6, 3]}}}
+    train(tmp_path / "unbroken", config, train=mix)
+    at_step(9, lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(SystemExit):
+        train(tmp_path / "exp", config, train=mix)
+    inside = state(tmp_path / "exp" / "checkpoint.pth")["inside_epoch"]
+    assert (inside["epoch"], inside["done"], inside["of"]) == (2, 3, 6)
+    at_step(0, crash)  # never
+    train(tmp_path / "exp", config | {"num_workers": 1}, train=mix)
+    ours, theirs = (state(tmp_path / name / "12steps.pth") for name in ("exp", "unbroken"))
+    assert all(torch.equal(value, ours[key]) for key, value in theirs.items())
+
+
 def test_another_number_of_batches_begins_the_epoch_anew(train: Train, at_step: Callable, tmp_path: Path):
     at_step(3, lambda: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(SystemExit):
