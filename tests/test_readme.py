@@ -14,13 +14,15 @@ import torch
 
 from evagan_plugin import EVAGANVocoder
 from evagan_plugin.audio.io import quantise
+from evagan_plugin.data.mix import Schedule, read_mix
 
 SECONDS_AND_RATES = ((5.0, 16000), (4.5, 16000), (0.5, 16000), (1.0, 22050), (2.0, 8000))
 
 
-def code_under(heading: str, text: str) -> str:
-    """Return the first Python block of a section."""
-    return re.search(rf"^## {re.escape(heading)}$.*?^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+def code_under(heading: str, text: str, language: str = "python") -> str:
+    """Return the first block of a section in a language."""
+    block = rf"^## {re.escape(heading)}$.*?^```{language}\n(.*?)^```$"
+    return re.search(block, text, re.MULTILINE | re.DOTALL)[1]
 
 
 def test_training_in_plain_pytorch(repository, tmp_path, monkeypatch, capsys):
@@ -71,3 +73,11 @@ def test_streaming(repository, recordings, capsys):
     heard = np.frombuffer((recordings / "speech.s16").read_bytes(), "<i2")
     assert abs(heard.astype(int) - quantise(whole.numpy(), 2**15)[0]).max() <= 1
     assert len((recordings / "copy.s16").read_bytes()) == 2 * len(heard)
+
+
+def test_the_mix_is_one(repository, tmp_path):
+    path = tmp_path / "mix.yaml"
+    path.write_text(code_under("Mixing corpora", (repository / "README.md").read_text(encoding="utf-8"), "yaml"))
+    mix = read_mix(path)
+    assert Schedule([source.share for source in mix.used]).counts == [10, 9, 1]
+    assert mix.valid == "dump/dev" and mix.sources[2].gain_db == -6

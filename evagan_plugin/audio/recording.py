@@ -1,4 +1,4 @@
-"""Audio files read by seeking: an hour costs no more than the seconds that are asked for."""
+"""Audio files read by seeking: of an hour, no more than the seconds that are asked for."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +9,12 @@ import numpy as np
 import soundfile
 
 from evagan_plugin.audio.archive import audio_file
-from evagan_plugin.audio.io import check_notes, downmix, opened
+from evagan_plugin.audio.io import MP3_SLACK, check_notes, downmix, opened
 from evagan_plugin.errors import EvaganError
+
+WRONG_PLACE = frozenset({"MP3", "VORBIS"})
+"""Formats in which libsndfile's seeking ends up beside the place (MP3 anywhere, Vorbis at the end): all that comes
+before is decoded, which takes longer."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +44,27 @@ class Recording:
     def __getitem__(self, stretch: slice) -> np.ndarray:
         """Return samples (T,) as float32, full scale 1.0, the mean of all channels.
 
+        At the end of an MP3, whose header is not exact, there may be fewer.
+
         Raises:
             EvaganError: If the file ends before they do.
         """
         first, last, _ = stretch.indices(len(self))
-        self.audio.seek(self.first + first)
-        samples = self.audio.read(max(last - first, 0), dtype="float32", always_2d=True)
-        if len(samples) < last - first:
+        samples = self._read(self.first + first, max(last - first, 0))
+        if len(samples) < last - first - (MP3_SLACK if self.audio.format == "MP3" else 0):
             raise EvaganError(
                 f"{self.path}: truncated: {len(samples)} of {last - first} samples could be read at sample "
                 f"{self.first + first}, its header states {self.audio.frames}"
             )
         return downmix(np.ascontiguousarray(samples.T))
+
+    def _read(self, first: int, samples: int) -> np.ndarray:
+        """Return samples (T, channels) of the file."""
+        beside = bool(WRONG_PLACE & {self.audio.format, self.audio.subtype})
+        begin = 0 if beside else first
+        self.audio.seek(begin)
+        # In one go: soundfile seeks between two reads, too.
+        return self.audio.read(first - begin + samples, dtype="float32", always_2d=True)[first - begin :]
 
 
 @contextmanager

@@ -49,6 +49,19 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def mix(speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ``mix.yaml`` of six of the utterances in two sources, with the other two to validate on."""
+    folder = tmp_path_factory.mktemp("mix")
+    paths = sorted(speech.iterdir())
+    for name, part in {"few": paths[:2], "many": paths[2:6], "valid": paths[6:]}.items():
+        (folder / name).mkdir()
+        (folder / name / "wav.scp").write_text("".join(f"{path.stem} {path}\n" for path in part))
+    sources = [{"name": name, "path": str(folder / name), "share": 1} for name in ("few", "many")]
+    (folder / "mix.yaml").write_text(json.dumps({"sources": sources, "valid": str(folder / "valid")}))
+    return folder / "mix.yaml"
+
+
+@pytest.fixture(scope="session")
 def settings(speech: Path) -> Callable[..., dict]:
     """Return a function that gives the content of a config file, with fields that replace those of a tiny one."""
     from evagan_plugin.coqui.config import EvaGanConfig

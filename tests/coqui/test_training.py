@@ -53,15 +53,19 @@ def equal(left: dict, right: dict) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
-def test_max_steps_ends_within_an_epoch_and_can_be_raised(prepare, settings, tmp_path):
+@pytest.mark.parametrize("mixed", [False, True], ids=["folder", "mix"])
+def test_max_steps_ends_within_an_epoch_and_can_be_raised(prepare, settings, mix, tmp_path, mixed: bool):
+    """Three steps an epoch; of a mix, a continued run also has another number of workers."""
     vocoder = settings(tmp_path)["vocoder_conf"]
-    vocoder = {"vocoder_conf": vocoder | {"training": vocoder["training"] | ALL_ON}}
-    unbroken = prepare({"epochs": 2, "run_name": "unbroken", **vocoder})
+    vocoder = {"vocoder_conf": vocoder | {"training": vocoder["training"] | ALL_ON}, "steps_per_epoch": 3}
+    samples = [str(mix)] if mixed else None
+    unbroken = prepare({"epochs": 2, "run_name": "unbroken", **vocoder}, samples=samples)
     unbroken.fit()
-    stopped = prepare({"epochs": 9, "save_step": 100, **vocoder}, EvaGanTrainerArgs(max_steps=4))
+    stopped = prepare({"epochs": 9, "save_step": 100, **vocoder}, EvaGanTrainerArgs(max_steps=4), samples)
     stopped.fit()
     assert weights(stopped.output_path / "checkpoint_4.pth")["_extra_state"].tolist() == [1, 1, 4]
-    prepare(vocoder, EvaGanTrainerArgs(max_steps=6, continue_path=str(stopped.output_path))).fit()
+    continued = EvaGanTrainerArgs(max_steps=6, continue_path=str(stopped.output_path))
+    prepare(vocoder | {"num_loader_workers": int(mixed)}, continued, samples).fit()
     assert equal(*(weights(run.output_path / "checkpoint_6.pth") for run in (unbroken, stopped)))
 
 

@@ -41,6 +41,8 @@ def place(recipe):
         (["--tuning", "conf/tuning/none.yaml"], 2, "there is no conf/tuning/none.yaml"),
         (["--model", "none.pth"], 2, "there is no none.pth; --model names a trained model"),
         (["--tuning", "conf/tuning/a.yaml", "--model", "conf"], 2, "--tuning changes a training, and with --model"),
+        (["--mix", "none.yaml"], 2, "there is no none.yaml; --mix names a mix.yaml"),
+        (["--mix", "conf/mix.yaml", "--feats_type", "npy"], 2, "--feats_type npy: a mix has audio alone"),
         (["--tag", "a=b"], 2, "--tag a=b: it names a directory and a system of the scores, without = and /"),
         (["--stage", 3], 1, "there is no dump/train/wav.scp; stage 2 makes it: ./run.sh --stage 2 --stop_stage 2"),
         (["--stage", 4], 1, "there is no exp/voc_eva_gan_tiny/valid.mel.best.pth; stage 3 makes it"),
@@ -50,7 +52,9 @@ def place(recipe):
     ],
 )
 def test_a_stage_says_what_it_lacks(recipe, run, options, status, said):
-    done = run(recipe("mini_an4/voc1"), "./run.sh", *options)
+    place = recipe("mini_an4/voc1")
+    (place / "conf" / "mix.yaml").write_text("sources: []\n")
+    done = run(place, "./run.sh", *options)
     assert done.returncode == status
     assert said in done.stderr
 

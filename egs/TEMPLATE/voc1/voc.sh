@@ -20,6 +20,7 @@ train_set=train    # Name of the training set.
 valid_set=dev      # Name of the validation set.
 test_sets="test"   # Names of the test sets, separated by spaces.
 skip_broken=false  # Go on without broken audio files.
+mix=""             # mix.yaml of corpora to train on in the place of the training set, which may be one of them.
 feats_type=""      # Train from feats.scp beside wav.scp, of this ESPnet type (npy or kaldi_ark); else from the audio.
 
 # Training
@@ -136,6 +137,8 @@ else
     [ ! -e "${exp}/model" ] || die "${exp} is of $(cat "${exp}/model"), judged by --model: give --tag NAME"
     sets=("${train_set}" "${valid_set}" "${tests[@]}")
 fi
+[ -z "${mix}" ] || [ -s "${mix}" ] || usage "there is no ${mix}; --mix names a mix.yaml"
+[ -z "${mix}" ] || [ -z "${feats_type}" ] || usage "--feats_type ${feats_type}: a mix has audio alone"
 [ -z "${model}" ] || init_model="" # Nothing is trained.
 device=cpu
 [ "${ngpu}" -eq 0 ] || device=cuda
@@ -183,6 +186,10 @@ stage_3() {
     for part in train valid; do
         set=${train_set}
         [ "${part}" = train ] || set=${valid_set}
+        if [ "${part}" = train ] && [ -n "${mix}" ]; then
+            train_options+=(--train_data_path_and_name_and_type "${mix},wav,mix")
+            continue
+        fi
         need "${dumpdir}/${set}/wav.scp" 2
         train_options+=("--${part}_data_path_and_name_and_type" "${dumpdir}/${set}/wav.scp,wav,sound")
         if [ -n "${feats_type}" ]; then
@@ -273,7 +280,7 @@ stage_7() {
     # The card of another checkpoint must not stay, nor figures that are older than the weights.
     rm -f "${exp}/packed/README.md"
     ! newer "${scores}" "${exp}/${inference_model}" || options+=(--scores "${scores}" --system "${tag}")
-    evagan pack "${exp}/${inference_model}" "${exp}/packed" --data "${dumpdir}/${train_set}" "${options[@]}"
+    evagan pack "${exp}/${inference_model}" "${exp}/packed" --data "${mix:-${dumpdir}/${train_set}}" "${options[@]}"
 }
 
 # In braces, so that bash has read all of it when it starts: the file may be edited during a long run.

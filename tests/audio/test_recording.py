@@ -1,0 +1,54 @@
+"""Audio that is read by seeking is what whole reading gives."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from evagan_plugin.audio.io import downmix, load_audio
+from evagan_plugin.audio.recording import open_recording
+from evagan_plugin.errors import EvaganError
+
+RATE = 16000
+
+
+@pytest.fixture(params=["wav", "flac", "ogg", "mp3", "opus"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Twenty seconds of a gliding tone in two channels, the second of which is softer."""
+    time = np.arange(20 * RATE) / RATE
+    tone = 0.5 * np.sin(2 * np.pi * (300 + 20 * time) * time)
+    path, options = tmp_path / f"a.{request.param}", {"format": "OGG", "subtype": "OPUS"}
+    soundfile.write(path, np.stack([tone, 0.5 * tone], axis=1), RATE, **options if path.suffix == ".opus" else {})
+    return path
+
+
+def test_slices_are_those_of_the_whole(path: Path):
+    whole = downmix(load_audio(path)[0])
+    tolerance = 1e-6 if path.suffix in (".opus", ".mp3") else 0  # a decoder that begins in the middle rounds otherwise
+    with open_recording(path) as recording:
+        assert abs(len(recording) - len(whole)) < 1153 and recording.sample_rate == RATE
+        for first, last in ((0, 500), (123_456, 125_000), (7, 8), (319_000, 400_000), (50, 50)):
+            stretch = recording[first:last]
+            assert stretch.dtype == np.float32
+            expected = whole[first : min(last, len(recording))]
+            np.testing.assert_allclose(stretch[: len(expected)], expected, atol=tolerance)
+        part = recording.part(1000, 3000)
+        assert len(part) == 2000
+        np.testing.assert_allclose(part[10:-10], whole[1010:2990], atol=tolerance)
+
+
+def test_a_file_that_ends_too_early_is_named(path: Path):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(EvaganError) as caught, open_recording(path) as recording:
+        recording[15 * RATE : 19 * RATE]
+        pytest.skip(f"{path.suffix}: its header follows the file's size")
+    assert str(path) in str(caught.value)
+
+
+def test_what_is_no_audio_is_named(tmp_path: Path):
+    (tmp_path / "a.wav").write_text("text")
+    for name in ("a.wav", "b.wav"):
+        with pytest.raises(EvaganError, match=name), open_recording(tmp_path / name):
+            pass
