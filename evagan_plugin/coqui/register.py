@@ -5,6 +5,7 @@ and its synthesizer, once imported, lets an EVA-GAN vocoder see the acoustic mod
 program finds the samples of a ``mix.yaml``.
 """
 
+import inspect
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
@@ -69,8 +70,9 @@ def _load_wav_data(wrapped: Any, module: ModuleType, args: tuple, kwargs: dict) 
     from evagan_plugin.coqui.data import load_audio_dir
     from evagan_plugin.data.mix import is_mix
 
-    data_path, eval_split_size = (*args, *kwargs.values())[:2]
-    return load_audio_dir(data_path, eval_split_size) if is_mix(data_path or "") else wrapped(*args, **kwargs)
+    given = inspect.signature(wrapped).bind(*args, **kwargs).arguments
+    path = given["data_path"] or ""
+    return load_audio_dir(path, given["eval_split_size"]) if is_mix(path) else wrapped(*args, **kwargs)
 
 
 def _installed_version() -> str:

@@ -42,7 +42,7 @@ def place(recipe):
         (["--model", "none.pth"], 2, "there is no none.pth; --model names a trained model"),
         (["--tuning", "conf/tuning/a.yaml", "--model", "conf"], 2, "--tuning changes a training, and with --model"),
         (["--mix", "none.yaml"], 2, "there is no none.yaml; --mix names a mix.yaml"),
-        (["--mix", "conf/mix.yaml", "--feats_type", "npy"], 2, "--feats_type npy: a mix has audio alone"),
+        (["--mix", "mix.yaml", "--feats_type", "npy"], 2, "--feats_type npy: a mix has audio alone"),
         (["--tag", "a=b"], 2, "--tag a=b: it names a directory and a system of the scores, without = and /"),
         (["--stage", 3], 1, "there is no dump/train/wav.scp; stage 2 makes it: ./run.sh --stage 2 --stop_stage 2"),
         (["--stage", 4], 1, "there is no exp/voc_eva_gan_tiny/valid.mel.best.pth; stage 3 makes it"),
@@ -53,7 +53,7 @@ def place(recipe):
 )
 def test_a_stage_says_what_it_lacks(recipe, run, options, status, said):
     place = recipe("mini_an4/voc1")
-    (place / "conf" / "mix.yaml").write_text("sources: []\n")
+    (place / "mix.yaml").write_text("sources: []\n")
     done = run(place, "./run.sh", *options)
     assert done.returncode == status
     assert said in done.stderr
