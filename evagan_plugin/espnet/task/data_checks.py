@@ -57,8 +57,8 @@ def _check_split(split: str, sources: list, args: argparse.Namespace, config: Vo
     if kinds["wav"] == "sound" and archived:
         raise UsageError(
             f"{paths['wav']}: {len(archived)} of {len(recordings)} recordings are in archives, which the training does "
-            f"not read: {some(archived)}; `evagan format DIR OUT --sample-rate {config.mel.sample_rate}` makes files of "
-            "them"
+            f"not read: {some(archived)}; `evagan format DIR OUT --sample-rate {config.mel.sample_rate}` makes files "
+            "of them"
         )
     if kinds["wav"] == "sound":
         _check_recordings(paths["wav"], recordings, config.mel.sample_rate)
