@@ -22,11 +22,11 @@ from evagan_plugin.evaluation.journal import Journal
 from evagan_plugin.evaluation.metrics.base import Family, Metric, Sums
 from evagan_plugin.evaluation.metrics.catalogue import families_for, select_metrics
 from evagan_plugin.evaluation.options import ScoringOptions
-from evagan_plugin.evaluation.processes import in_processes
 from evagan_plugin.evaluation.scores import GROUND_TRUTH, ScoredCorpus, Scores, UtteranceScore, categories_of
 from evagan_plugin.evaluation.utterance import score_item
 from evagan_plugin.evaluation.versa import VersaFigures, read_versa_of, versa_metrics, with_versa
 from evagan_plugin.utils.device import checked_device
+from evagan_plugin.utils.processes import in_processes
 from evagan_plugin.utils.progress import track
 
 

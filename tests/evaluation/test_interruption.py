@@ -14,7 +14,7 @@ import pytest
 from metric_signals import make_voice, with_noise, write_corpus
 
 from evagan_plugin.errors import EvaganError
-from evagan_plugin.evaluation.processes import in_processes
+from evagan_plugin.utils.processes import in_processes
 
 UTTERANCES = 400
 PATIENCE = 120.0

@@ -1,13 +1,13 @@
 """Audio of a listening test: cut, levelled, low-passed for the anchor, and written so that it tells nothing."""
 
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from evagan_plugin.audio.io import load_mono, read_header, save_audio
+from evagan_plugin.audio.loudness import loudness_of
 from evagan_plugin.errors import EvaganError, UsageError, require
 
 FRAME_SECONDS = 0.02
@@ -109,18 +109,6 @@ def fade_edges(wav: np.ndarray, sample_rate: int) -> np.ndarray:
     faded[:length] *= ramp
     faded[-length:] *= ramp[::-1]
     return faded
-
-
-def loudness_of(wav: np.ndarray, sample_rate: int) -> float:
-    """Return integrated loudness in LUFS (ITU-R BS.1770-4); minus infinity for silence."""
-    pyloudnorm = require("pyloudnorm", "listen")
-    # The standard's gating block is 0.4 s; a shorter clip is one block of its own length.
-    block = min(0.4, len(wav) / sample_rate)
-    with warnings.catch_warnings(), np.errstate(divide="ignore"):
-        # pyloudnorm takes the mean of no blocks where all are below the gate: that is silence, handled below.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        value = pyloudnorm.Meter(sample_rate, block_size=block).integrated_loudness(wav.astype(np.float64))
-    return float(value) if math.isfinite(value) else -math.inf
 
 
 def level(wavs: dict[str, np.ndarray], sample_rate: int, target: float | None, lowered_db: float = 0.0) -> Levelled:

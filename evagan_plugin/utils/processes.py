@@ -15,7 +15,7 @@ from evagan_plugin.errors import EvaganError
 
 
 def in_processes[T, Result](
-    function: Callable[[T], Result], items: Sequence[T], jobs: int
+    function: Callable[[T], Result], items: Sequence[T], jobs: int, work: str = "scoring"
 ) -> Iterator[tuple[T, Result]]:
     """Yield every item with what the function makes of it, as they are done; close it to stop the work.
 
@@ -25,6 +25,7 @@ def in_processes[T, Result](
         function: Can be pickled, as items and results.
         items: What to work on.
         jobs: Number of processes, each with one thread of torch.
+        work: What they do, for the error.
 
     Raises:
         EvaganError: If a process died.
@@ -38,7 +39,7 @@ def in_processes[T, Result](
             yield futures[future], future.result()
     except BrokenProcessPool:
         raise EvaganError(
-            "a scoring process died (out of memory?): try again with fewer jobs; finished utterances are kept in --out"
+            f"a {work} process died (out of memory?): try again with fewer jobs; finished utterances are kept"
         ) from None
     except BaseException:
         # What is in the works is not waited for: the caller is about to end.
