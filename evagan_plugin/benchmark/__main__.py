@@ -1,7 +1,8 @@
-"""``python -m evagan_plugin.benchmark memory|score|speed|start|training``."""
+"""``python -m evagan_plugin.benchmark curate|memory|score|speed|start|training``."""
 
 import typer
 
+from evagan_plugin.benchmark.curate import curate
 from evagan_plugin.benchmark.memory import memory
 from evagan_plugin.benchmark.scoring import score
 from evagan_plugin.benchmark.speed import speed
@@ -11,6 +12,7 @@ from evagan_plugin.errors import one_line_errors
 
 app = typer.Typer(name="benchmark", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.callback()(lambda: None)
+app.command()(curate)
 app.command()(memory)
 app.command()(score)
 app.command()(speed)

@@ -10,6 +10,7 @@ import typer
 from evagan_plugin.cli import listen
 from evagan_plugin.cli.compare import compare
 from evagan_plugin.cli.convert import convert
+from evagan_plugin.cli.curate import curate
 from evagan_plugin.cli.doctor import doctor
 from evagan_plugin.cli.export import export
 from evagan_plugin.cli.format import format_
@@ -38,6 +39,7 @@ app = typer.Typer(
 
 app.command()(info)
 app.command()(doctor)
+app.command()(curate)
 app.command("format")(format_)
 app.command(cls=SynthCommand)(synth)
 app.command()(convert)

@@ -55,6 +55,15 @@ def build_mel_config(settings: Mapping[str, Any]) -> MelConfig:
     return validate(MelConfig, settings)
 
 
+def load_section[Section](kind: type[Section], path: str | Path) -> Section:
+    """Read a file that holds one dataclass of settings (raises :class:`ConfigError`, the path in front)."""
+    settings = read_settings(path)
+    try:
+        return _validate(kind, settings)
+    except ConfigError as error:
+        raise error.within(path) from None
+
+
 def load_config(path: str | Path) -> VocoderConfig:
     """Read a vocoder config from a YAML or JSON file (raises :class:`ConfigError`, the path in front)."""
     try:

@@ -1,0 +1,31 @@
+"""``evagan curate``: measure a data directory and sort it by rules."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evagan_plugin.cli.options import Processes
+
+
+def curate(
+    data_dir: Annotated[Path, typer.Argument(help="Kaldi data directory with wav.scp, with or without segments.")],
+    out_dir: Annotated[Path, typer.Argument(help="Where the table, the report and kept/ are written.")],
+    rules: Annotated[Path | None, typer.Option(help="What is left out (YAML); see conf/curation.yaml.")] = None,
+    nj: Processes = 1,
+    split: Annotated[str, typer.Option(help="I/N: measure only part I of N; then run once without.")] = "1/1",
+    against: Annotated[list[Path] | None, typer.Option(help="OUT_DIR of another source; repeatable.")] = None,
+) -> None:
+    """Measure every utterance: bandwidth, codec cuts, clipping, speech, loudness, noise, duplicates; keep the good."""
+    from evagan_plugin.config.curation import CurationRules
+    from evagan_plugin.config.loading import load_section
+    from evagan_plugin.data.curation.curate import Split, curate
+
+    part = Split.parse(split)
+    chosen = load_section(CurationRules, rules) if rules else CurationRules()
+    result = curate(data_dir, out_dir, chosen, nj, part, against or ())
+    if part.count > 1:
+        typer.echo(f"part {split}: {len(result.rows)} items measured, {len(result.unreadable)} unreadable", err=True)
+        return
+    for line in result.lines():
+        typer.echo(line, err=True)

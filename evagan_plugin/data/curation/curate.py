@@ -1,0 +1,276 @@
+"""Curation of a data directory: every utterance measured, sorted by rules, and written as a directory to train on.
+
+All that is slow is in a journal as soon as it is done, so that a run that was killed goes on, and other rules cost
+nothing; all else is written at the end, from the journal alone, in the order of the ids: the same call gives the same
+bytes however often it was killed.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evagan_plugin.audio.fingerprint import MISSING, has_fpcalc
+from evagan_plugin.audio.speech import check_speech
+from evagan_plugin.config.curation import CurationRules
+from evagan_plugin.data.corpus import stable_hash
+from evagan_plugin.data.curation.items import NAMES, Item, cut, read_items
+from evagan_plugin.data.curation.journal import JOURNAL, Journal, key_of, read_lines
+from evagan_plugin.data.curation.measuring import COLUMNS, Row, Task, measure_item, unpacked
+from evagan_plugin.data.curation.sorting import sort_out
+from evagan_plugin.data.kaldi import DataDir, Segment, write_table
+from evagan_plugin.errors import EvaganError, UsageError, library_errors
+from evagan_plugin.utils.files import write_text
+from evagan_plugin.utils.lock import locked
+from evagan_plugin.utils.processes import in_processes
+from evagan_plugin.utils.progress import track
+
+TABLE, LEFT_OUT, KEPT = "curation.tsv", "left_out.tsv", "kept"
+
+
+@dataclass(frozen=True)
+class Curation:
+    """What a run found."""
+
+    out: Path
+    rows: list[Row]
+    """Of all readable items."""
+    unreadable: dict[str, str]
+    """Why, by utterance id."""
+    notes: list[str] = field(default_factory=list)
+    """What was not measured, and why."""
+
+    def lines(self) -> Iterator[str]:
+        """Yield what a person wants to know, line by line."""
+        kept = [row for row in self.rows if row.kept == "yes"]
+        hours = [sum(row.duration for row in rows) / 3600 for rows in (kept, self.rows)]
+        yield f"{len(kept)} of {len(self.rows) + len(self.unreadable)} items kept, {hours[0]:.2f} of {hours[1]:.2f} h"
+        reasons = Counter(part.split(" ")[0] for row in self.rows if row.reason for part in row.reason.split("; "))
+        reasons["unreadable"] = len(self.unreadable)
+        for reason, count in sorted(reasons.items()):
+            if count:
+                yield f"  left out, {'duplicate' if reason == 'sounds' else reason}: {count}"
+        for utterance in sorted(self.unreadable):
+            yield f"  unreadable: {utterance}: {self.unreadable[utterance]}"
+        yield from (f"  {note}" for note in self.notes)
+        yield f"  table: {self.out / TABLE}; left out: {self.out / LEFT_OUT}; kept: {self.out / KEPT}"
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of the recordings: job ``number`` of ``count``, from 1."""
+
+    number: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Split":
+        number, _, count = text.partition("/")
+        if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+            raise UsageError(f"--split {text}: it is I/N, such as 3/16, with I from 1 to N")
+        return cls(int(number), int(count))
+
+    def holds(self, item: Item) -> bool:
+        """Whether an item is in this part; all items of one file are in the same."""
+        return stable_hash(item.source) % self.count == self.number - 1
+
+
+def curate(
+    source: Path,
+    out: Path,
+    rules: CurationRules,
+    jobs: int = 1,
+    split: Split = Split(),
+    against: Sequence[Path] = (),
+) -> Curation:
+    """Measure a Kaldi data directory and write ``curation.tsv``, ``left_out.tsv`` and ``kept/`` into ``out``.
+
+    Args:
+        source: Data directory, with or without ``segments``; ``utt2lang`` and ``utt2category`` pass through.
+        out: Output directory; what an earlier run measured is taken up. Several splits of one directory share it: each
+            writes a journal of its own, and a run without a split takes up all of them.
+        rules: What is left out.
+        jobs: Number of processes.
+        split: Which part is measured; anything but the whole writes its journal and nothing else.
+        against: Outputs of other sources: what sounds like something that they kept is left out.
+
+    Raises:
+        UsageError: If the source is malformed.
+        EvaganError: If more recordings are unreadable than the rules allow, nothing is kept, or an output cannot be
+            written.
+    """
+    data = DataDir.read(source)
+    items = [item for item in read_items(data, source) if split.holds(item)]
+    others = _kept_prints(against)
+    with_speech, notes = _optional_measures()
+    make = partial(Task, speech=with_speech, fingerprint=has_fpcalc())
+    part = split.count > 1
+    name = f"{Path(JOURNAL).stem}.{split.number}of{split.count}.jsonl" if part else JOURNAL
+    with locked(out / f".{name}.lock" if part else out):
+        journal = Journal(out / name, () if part else sorted(out.glob(f"{Path(JOURNAL).stem}.*of*.jsonl")))
+        try:
+            cuts, keys = _cut_all(items, rules, jobs, journal)
+            lines, more = _measure_all(cuts, make, jobs, journal)
+        finally:
+            journal.close()
+        result = _result(out, items, cuts, lines, rules, others, notes)
+        journal.close([*keys, *more])
+        if not part:
+            _write(result, data, cuts)
+    return result
+
+
+def _optional_measures() -> tuple[bool, list[str]]:
+    """Return whether speech is measured, and a line for each measure that cannot be made here."""
+    notes = [] if has_fpcalc() else [MISSING]
+    try:
+        check_speech()
+    except EvaganError as error:
+        return False, [f"speech is not measured: {error}", *notes]
+    return True, notes
+
+
+def _cut_all(
+    items: list[Item], rules: CurationRules, jobs: int, journal: Journal
+) -> tuple[dict[str, list[Item] | str], list[str]]:
+    """Return the parts of each utterance, or why it cannot be read, and the keys of the journal that say so."""
+    lengths = {"shortest": rules.shortest_cut, "longest": rules.longest_cut}
+
+    def key(item: Item) -> str:
+        return key_of("cut", source=item.source, state=item.state, start=item.start, end=item.end, **lengths)
+
+    todo = [item for item in items if not journal.get(key(item))]
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(_cut, rules, item): item for item in todo}
+        try:
+            for future in track(as_completed(futures), "cut", len(todo)):
+                journal.add(key(futures[future]), future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    found: dict[str, list[Item] | str] = {}
+    for item in items:
+        line = journal.get(key(item))
+        bounds = line["bounds"]
+        found[item.utterance] = line["error"] or [item.part(*stretch) for stretch in bounds] or [item]
+    return found, [key(item) for item in items]
+
+
+def _cut(rules: CurationRules, item: Item) -> dict[str, Any]:
+    try:
+        with library_errors(item.source):
+            parts = cut(item, rules)
+    except EvaganError as error:
+        return {"bounds": [], "error": str(error)}
+    return {"bounds": [] if parts == [item] else [[part.start, part.end] for part in parts], "error": None}
+
+
+def _measure_all(
+    cuts: dict[str, list[Item] | str], make: partial, jobs: int, journal: Journal
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the lines of all items in the order of their ids, and their keys in the journal."""
+    tasks = [make(item) for parts in cuts.values() if not isinstance(parts, str) for item in parts]
+    tasks.sort(key=lambda task: task.item.utt_id)
+    keys = [key_of("item", **asdict(task)) for task in tasks]
+    key_by_id = {task.item.utt_id: key for task, key in zip(tasks, keys, strict=True)}
+    todo = [task for task, key in zip(tasks, keys, strict=True) if not journal.get(key)]
+    for task, line in track(in_processes(measure_item, todo, jobs, "curation"), "curate", len(todo)):
+        journal.add(key_by_id[task.item.utt_id], line)
+    return [journal.get(key) for key in keys], keys
+
+
+def _result(
+    out: Path,
+    items: list[Item],
+    cuts: dict[str, list[Item] | str],
+    lines: list[dict[str, Any]],
+    rules: CurationRules,
+    others: dict[str, np.ndarray],
+    notes: list[str],
+) -> Curation:
+    unreadable = {utterance: parts for utterance, parts in cuts.items() if isinstance(parts, str)}
+    unreadable |= {line["utt_id"]: line["error"] for line in lines if line["error"]}
+    total = len(lines) + sum(isinstance(parts, str) for parts in cuts.values())
+    if len(unreadable) > max(1, rules.max_unreadable * total) or len(unreadable) == total > 0:
+        first = min(unreadable)
+        raise EvaganError(
+            f"{len(unreadable)} of {total} items are unreadable, more than max_unreadable {rules.max_unreadable:g} "
+            f"allows; the first: {first}: {unreadable[first]}"
+        )
+    good = [line for line in lines if line["row"]]
+    prints = {line["utt_id"]: unpacked(line["fingerprint"]) for line in good if line["fingerprint"]}
+    return Curation(out, sort_out([Row(**line["row"]) for line in good], prints, rules, others), unreadable, notes)
+
+
+def _kept_prints(folders: Sequence[Path]) -> dict[str, np.ndarray]:
+    """Return the fingerprints of what other runs kept, by folder and id."""
+    found = {}
+    for folder in folders:
+        if not (folder / TABLE).is_file():
+            raise UsageError(f"{folder}: no {TABLE} in it: --against takes the output of another evagan curate")
+        kept = {row["utt_id"] for row in read_table(folder) if row["kept"] == "yes"}
+        for line in read_lines(folder / JOURNAL):
+            if line.get("fingerprint") and line["utt_id"] in kept:
+                found[f"{folder}:{line['utt_id']}"] = unpacked(line["fingerprint"])
+    return found
+
+
+def read_table(out: Path) -> list[dict[str, str]]:
+    """Return the lines of a ``curation.tsv``."""
+    with (out / TABLE).open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t"))
+
+
+def _write(result: Curation, data: DataDir, cuts: dict[str, list[Item] | str]) -> None:
+    out, kept = result.out, [row for row in result.rows if row.kept == "yes"]
+    write_text(out / TABLE, _tsv(COLUMNS, [asdict(row).values() for row in result.rows]))
+    left = [(row.utt_id, row.reason, row.audio_filepath) for row in result.rows if row.kept == "no"]
+    places = {item.utt_id: item.source for parts in cuts.values() if not isinstance(parts, str) for item in parts}
+    left += [
+        (name, f"unreadable: {why}", places.get(name) or data.wav.get(name, ""))
+        for name, why in result.unreadable.items()
+    ]
+    write_text(out / LEFT_OUT, _tsv(["utt_id", "reason", "audio_filepath"], sorted(left)))
+    if not kept:
+        raise EvaganError(f"the rules leave out every item of {len(result.rows)}: see {out / LEFT_OUT}")
+    items = {item.utt_id: item for parts in cuts.values() if not isinstance(parts, str) for item in parts}
+    _write_kept(kept, items, data, out / KEPT)
+
+
+def _write_kept(kept: list[Row], items: dict[str, Item], data: DataDir, target: Path) -> None:
+    """Write the kept items as a data directory; plain ``wav.scp`` where each item is a whole file."""
+    chosen = [items[row.utt_id] for row in kept]
+    directory = data.subset([item.utt_id for item in chosen if item.whole])
+    directory.utt2num_samples, directory.segments = {}, {}
+    directory.feats = directory.feats if all(item.whole for item in chosen) else {}
+    directory.category = {}
+    directory.utt2dur = {row.utt_id: f"{row.duration:.6f}" for row in kept}
+    directory.utt2spk = {item.utt_id: item.passed["speaker"] for item in chosen if "speaker" in item.passed}
+    if all(item.start == 0 and item.end == -1 for item in chosen):
+        directory.wav = {item.utt_id: item.source for item in chosen}
+    else:
+        recordings = {place: name for name, place in sorted(data.wav.items(), reverse=True)}
+        directory.wav = {recordings[item.source]: item.source for item in chosen}
+        directory.segments = {item.utt_id: Segment(recordings[item.source], item.start, item.end) for item in chosen}
+    for column, file in NAMES.items():
+        table = {item.utt_id: item.passed[column] for item in chosen if column in item.passed}
+        if column != "speaker" and table:
+            write_table(target / file, table)
+    if data.category:
+        directory.category = {item.utt_id: data.category[item.utterance] for item in chosen}
+    directory.write(target)
+
+
+def _tsv(columns: Sequence[str], rows: Sequence) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(["" if value is None else value for value in row] for row in rows)
+    return text.getvalue()

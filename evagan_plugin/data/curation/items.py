@@ -1,0 +1,157 @@
+"""What is curated: the items of a data directory, and where long recordings are cut into them."""
+
+import itertools
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from evagan_plugin.audio.archive import archive_of, audio_file
+from evagan_plugin.audio.io import check_notes, opened
+from evagan_plugin.audio.measures import frame_levels
+from evagan_plugin.config.curation import CurationRules
+from evagan_plugin.data.kaldi import DataDir, read_table
+from evagan_plugin.errors import EvaganError, UsageError, some
+
+PAUSE_SECONDS = 0.2
+"""A cut goes through the middle of the quietest stretch of this length."""
+STEP_SECONDS = 0.01
+BLOCK_SECONDS = 30
+OVERSHOOT = 0.5
+"""Seconds by which a segment may end after its recording, as in ``evagan format``."""
+NAMES = {"speaker": "utt2spk", "lang": "utt2lang", "category": "utt2category"}
+"""Columns that pass through, and their tables; without utt2category, ``utt2kind`` is the category."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A stretch of an audio file that is measured, and kept or left out."""
+
+    utt_id: str
+    source: str
+    """Audio file, or an entry of a Kaldi archive."""
+    start: float = 0.0
+    """Seconds."""
+    end: float = -1.0
+    """Seconds; -1 is the end of the file."""
+    utterance: str = ""
+    """Id in the source directory; ``utt_id`` itself unless this is a part of it."""
+    state: str = ""
+    """Size and time of change of the source: shows whether it must be measured again."""
+    passed: dict[str, str] = field(default_factory=dict)
+    """Values of :data:`NAMES` that the source has."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a whole utterance of the source, not a part that was cut."""
+        return self.utt_id == self.utterance
+
+    def part(self, start: float, end: float) -> "Item":
+        """Return a stretch of it (seconds of the file), named by its place in hundredths of seconds."""
+        name = f"{self.utt_id}-{round(100 * start):07d}-{round(100 * end):07d}"
+        return replace(self, utt_id=name, start=start, end=end)
+
+
+def read_items(data: DataDir, source: Path) -> list[Item]:
+    """Return the utterances of a data directory as items, before any is cut, sorted by id.
+
+    Raises:
+        UsageError: If ``utt2lang`` or ``utt2category`` lacks utterances.
+    """
+    tables = {"speaker": data.utt2spk, "category": data.category}
+    for column, file in NAMES.items():
+        if (source / file).is_file():
+            tables[column] = read_table(source / file)
+        if lacking := set(data.utterances) - set(tables.get(column) or data.utterances):
+            raise UsageError(f"{source}/{file}: {len(lacking)} utterances are not in it: {some(lacking)}")
+    items = []
+    for utterance in data.utterances:
+        segment = data.segments.get(utterance)
+        place = data.wav[segment.recording if segment else utterance]
+        start, end = (segment.start, segment.end) if segment else (0.0, -1.0)
+        passed = {column: table[utterance] for column, table in tables.items() if table}
+        items.append(Item(utterance, place, start, end, utterance, source_state(place), passed))
+    return items
+
+
+def source_state(source: str) -> str:
+    """Return size and time of change (ns) of a file, or ``missing``."""
+    try:
+        stat = archive_of(source).stat()
+    except OSError:
+        return "missing"
+    return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def read_stretch(item: Item) -> tuple[np.ndarray, int, str]:
+    """Return samples ``(channels, T)``, rate and sample format of an item; only its own stretch is read.
+
+    Raises:
+        EvaganError: If the file is unreadable or truncated, or the stretch is not in it.
+    """
+    with audio_file(item.source) as path, opened(path) as audio:
+        check_notes(path, audio.extra_info)
+        first, last = _bounds(item, audio.frames, audio.samplerate)
+        audio.seek(first)
+        wav = audio.read(last - first, dtype="float32", always_2d=True).T
+        if wav.shape[1] < last - first and audio.format != "MP3":
+            raise EvaganError(f"{item.source}: truncated: {wav.shape[1]} of {last - first} samples could be read")
+        if wav.shape[1] == 0:
+            raise EvaganError(f"{item.source}: no samples in it")
+        if not np.isfinite(wav).all():
+            raise EvaganError(f"{item.source}: samples are NaN or infinite")
+        return np.ascontiguousarray(wav), audio.samplerate, audio.subtype
+
+
+def cut(item: Item, rules: CurationRules) -> list[Item]:
+    """Return an item, or the parts of one that is longer than ``longest_cut``, cut at its quietest places.
+
+    Raises:
+        EvaganError: If it cannot be read.
+    """
+    with audio_file(item.source) as path, opened(path) as audio:
+        check_notes(path, audio.extra_info)
+        rate = audio.samplerate
+        first, last = _bounds(item, audio.frames, rate)
+        if (last - first) / rate <= rules.longest_cut:
+            return [item]
+        audio.seek(first)
+        block = round(STEP_SECONDS * rate) * round(BLOCK_SECONDS / STEP_SECONDS)
+        levels = [
+            frame_levels(audio.read(min(block, last - at), dtype="float32", always_2d=True).T, rate, STEP_SECONDS)
+            for at in range(first, last - round(STEP_SECONDS * rate), block)
+        ]
+    places = cut_places(np.concatenate(levels), rules.shortest_cut, rules.longest_cut)
+    bounds = [round(first / rate + place, 2) for place in places]
+    bounds = [item.start, *bounds, item.end if item.end != -1 else round(last / rate, 6)]
+    return [item.part(start, end) for start, end in itertools.pairwise(bounds)]
+
+
+def cut_places(levels: np.ndarray, shortest: float, longest: float) -> list[float]:
+    """Return where to cut a stretch (seconds), given the level (dB) of each of its frames of 10 ms.
+
+    Every part is ``shortest`` to ``longest`` seconds long, and each cut lies in the quietest 0.2 s that allow it.
+    """
+    width = round(PAUSE_SECONDS / STEP_SECONDS)
+    means = np.convolve(
+        np.pad(levels, (width // 2, width - 1 - width // 2), mode="edge"), np.ones(width) / width, "valid"
+    )
+    least, most = round(shortest / STEP_SECONDS), round(longest / STEP_SECONDS)
+    places, start = [], 0
+    while len(levels) - start > most:
+        first, last = start + least, min(start + most, len(levels) - least)
+        start = first + int(np.argmin(means[first : last + 1]))
+        places.append(start * STEP_SECONDS)
+    return places
+
+
+def _bounds(item: Item, frames: int, sample_rate: int) -> tuple[int, int]:
+    """Return first sample of an item and the one after its last."""
+    end = frames / sample_rate if item.end == -1 else item.end
+    first, last = round(item.start * sample_rate), min(round(end * sample_rate), frames)
+    if first >= last or end > frames / sample_rate + OVERSHOOT:
+        raise EvaganError(
+            f"{item.source}: segment {item.start} to {item.end} s is not inside the recording of "
+            f"{frames / sample_rate:.3f} s"
+        )
+    return first, last
