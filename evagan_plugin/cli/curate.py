@@ -20,12 +20,15 @@ def curate(
     from evagan_plugin.config.curation import CurationRules
     from evagan_plugin.config.loading import load_section
     from evagan_plugin.data.curation.curate import Split, curate
+    from evagan_plugin.evaluation.report.curation import check_report, write_report
 
     part = Split.parse(split)
     chosen = load_section(CurationRules, rules) if rules else CurationRules()
+    check_report()
     result = curate(data_dir, out_dir, chosen, nj, part, against or ())
     if part.count > 1:
         typer.echo(f"part {split}: {len(result.rows)} items measured, {len(result.unreadable)} unreadable", err=True)
         return
     for line in result.lines():
         typer.echo(line, err=True)
+    typer.echo(f"  report: {write_report(result)}", err=True)

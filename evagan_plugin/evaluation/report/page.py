@@ -1,27 +1,16 @@
 """The report as one HTML file that needs nothing beside it: tables, charts, spectrograms, audio."""
 
-import base64
-import tempfile
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from evagan_plugin.audio.io import save_audio
 from evagan_plugin.data.systems import REFERENCE
-from evagan_plugin.errors import require
 from evagan_plugin.evaluation.report.compare import Comparison
+from evagan_plugin.evaluation.report.embedding import PAGES, SHARED_PAGES, flac_uri, template, text_of
 from evagan_plugin.evaluation.report.pictures import category_charts, spectrograms
 from evagan_plugin.evaluation.report.remarks import DIFFERENCES_NOTE, comparable, headline, remarks
 from evagan_plugin.evaluation.report.tables import differences_table, number, systems_table
 from evagan_plugin.evaluation.report.worst import LONGEST_SECONDS, WorstUtterance, worst_utterances
 from evagan_plugin.evaluation.scores import GROUND_TRUTH
 from evagan_plugin.utils.progress import track
-
-PAGES = files("evagan_plugin.evaluation.report") / "pages"
-SHARED_PAGES = files("evagan_plugin.utils") / "pages"
-"""Player and colours, which listening tests have too."""
 
 
 def render_page(comparison: Comparison) -> str:
@@ -30,21 +19,17 @@ def render_page(comparison: Comparison) -> str:
     Raises:
         EvaganError: If an audio file has become unreadable, or jinja2 or matplotlib is missing.
     """
-    jinja2 = require("jinja2", "score")
+    page = template("report.html")
     scores, ranking = comparison.scores, comparison.ranking
     worst = worst_utterances(scores, comparison.items, ranking)
     systems = [system for system in scores.systems if system != GROUND_TRUTH]
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    template = environment.from_string((PAGES / "report.html").read_text(encoding="utf-8"))
-    return template.render(
+    return page.render(
         headline=headline(scores).replace("`", ""),
         comparison=comparison,
         scores=scores,
         ranking=ranking,
-        style=_source(SHARED_PAGES / "base.css", PAGES / "report.css"),
-        script=_source(SHARED_PAGES / "player.js", PAGES / "report.js"),
+        style=text_of(SHARED_PAGES / "base.css", PAGES / "report.css"),
+        script=text_of(SHARED_PAGES / "player.js", PAGES / "report.js"),
         charts=list(category_charts(scores)) if scores.categories else [],
         category_tables={category: systems_table(scores, category) for category in scores.categories},
         differences=differences_table(scores) if comparable(scores) else None,
@@ -62,18 +47,6 @@ def _card(utterance: WorstUtterance, sample_rate: int) -> dict[str, Any]:
         "utterance": utterance,
         "seconds": next(iter(utterance.waves.values())).size / sample_rate,
         "values": {system: number(value) for system, value in utterance.values.items()},
-        "audio": {name: _flac(wav, sample_rate) for name, wav in utterance.waves.items()},
+        "audio": {name: flac_uri(wav, sample_rate) for name, wav in utterance.waves.items()},
         "pictures": spectrograms(utterance, sample_rate),
     }
-
-
-def _flac(wav: np.ndarray, sample_rate: int) -> str:
-    """Return samples ``(T,)`` as a ``data:`` URI: FLAC, 16 bit, levels as they are."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "audio.flac"
-        save_audio(path, wav, sample_rate)
-        return f"data:audio/flac;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
-
-
-def _source(*paths: Any) -> str:
-    return "\n".join(path.read_text(encoding="utf-8") for path in paths)

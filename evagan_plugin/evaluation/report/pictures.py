@@ -1,9 +1,7 @@
 """Pictures of a report, ready to stand inside its page."""
 
-import base64
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from evagan_plugin.data.systems import REFERENCE
 from evagan_plugin.evaluation.metrics.base import MetricInfo
+from evagan_plugin.evaluation.report.embedding import Picture, image_uri, svg_uri
 from evagan_plugin.evaluation.report.tables import ARROW, number
 from evagan_plugin.evaluation.report.worst import WorstUtterance
 from evagan_plugin.evaluation.scores import GROUND_TRUTH, Scores
@@ -28,14 +27,6 @@ if TYPE_CHECKING:
 
 DPI = 100
 MARKERS = "osD^vPX*<>"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture as a ``data:`` URI, with the words that stand for it."""
-
-    source: str
-    words: str
 
 
 def category_charts(scores: Scores) -> Iterator[Picture]:
@@ -91,14 +82,7 @@ def _chart(metric: MetricInfo, categories: list[str], found: dict[str, list]) ->
         f"{category}: " + ", ".join(f"{system} {number(estimates[line].value)}" for system, estimates in found.items())
         for line, category in enumerate(categories)
     )
-    return Picture(_svg(figure), f"{metric.label} by category. {'; '.join(parts)}.")
-
-
-def _svg(figure: "Figure") -> str:
-    stream = io.BytesIO()
-    # Without a date: the same scores give the same file.
-    figure.savefig(stream, format="svg", metadata={"Date": None})
-    return _data_uri(stream, "svg+xml")
+    return Picture(svg_uri(figure), f"{metric.label} by category. {'; '.join(parts)}.")
 
 
 def _png(figure: "Figure") -> str:
@@ -112,7 +96,7 @@ def _png(figure: "Figure") -> str:
     stream = io.BytesIO()
     # A third of the size of true colours, which the eye does not tell apart here.
     pixels.quantize(palette=palette, dither=Image.Dither.NONE).save(stream, "PNG")
-    return _data_uri(stream, "png")
+    return image_uri(stream, "png")
 
 
 @cache
@@ -123,7 +107,3 @@ def _palette() -> bytes:
     maps = [colormaps[name](np.linspace(0, 1, 120))[:, :3] for name in (LEVEL_COLOURS, DIFFERENCE_COLOURS)]
     greys = np.repeat(np.linspace(0, 1, 16)[:, None], 3, axis=1)
     return (255 * np.concatenate([*maps, greys])).round().astype(np.uint8).tobytes()
-
-
-def _data_uri(stream: io.BytesIO, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
