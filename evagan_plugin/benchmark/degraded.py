@@ -175,8 +175,8 @@ def missing() -> str | None:
     try:
         with library_errors("AAC"):
             next(aac(np.zeros(44100, np.float32), 44100))
-    except LibraryError as error:
-        return str(error)
+    except LibraryError:
+        return "torchcodec does not work here; it needs FFmpeg's shared libraries (Debian: ffmpeg)"
     return None
 
 
