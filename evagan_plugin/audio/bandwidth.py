@@ -89,7 +89,7 @@ def measure_band(wav: np.ndarray, sample_rate: int, bits: int | None = None) -> 
     place, fall = max((_edge(grid, curve, envelope) for curve in (envelope, body)), key=lambda found: found[1])
     if fall < EDGE_DB:
         return Band(_natural_end(grid, level, envelope, sample_rate, bits), 0.0, None)
-    return Band(place, fall, "edge" if place < WHOLE_BAND * sample_rate / 2 else None)
+    return Band(place, float(fall), "edge" if place < WHOLE_BAND * sample_rate / 2 else None)
 
 
 def active_frames(wav: np.ndarray, sample_rate: int) -> np.ndarray | None:
