@@ -1,11 +1,11 @@
-"""``python -m evagan_plugin.benchmark curate|memory|score|speed|start|training``."""
+"""``python -m evagan_plugin.benchmark curate|inference|memory|score|start|training``."""
 
 import typer
 
 from evagan_plugin.benchmark.curate import curate
+from evagan_plugin.benchmark.inference import inference
 from evagan_plugin.benchmark.memory import memory
 from evagan_plugin.benchmark.scoring import score
-from evagan_plugin.benchmark.speed import speed
 from evagan_plugin.benchmark.start import start
 from evagan_plugin.benchmark.training import training
 from evagan_plugin.errors import one_line_errors
@@ -13,9 +13,9 @@ from evagan_plugin.errors import one_line_errors
 app = typer.Typer(name="benchmark", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.callback()(lambda: None)
 app.command()(curate)
+app.command()(inference)
 app.command()(memory)
 app.command()(score)
-app.command()(speed)
 app.command()(start)
 app.command()(training)
 

@@ -9,17 +9,15 @@ import torch
 import typer
 from torch import Tensor, nn
 
+from evagan_plugin.benchmark.rivals import HIFIGAN, espnet_hifigan
 from evagan_plugin.config import OptimizationConfig, VocoderConfig, build_config
-from evagan_plugin.errors import UsageError, require
+from evagan_plugin.errors import UsageError
 from evagan_plugin.model.discriminators import SubDiscriminator
 from evagan_plugin.training.gan import GANVocoder
 from evagan_plugin.utils.device import checked_device, describe_device
 from evagan_plugin.utils.progress import track
 
 FORMATS = {"nchw": False, "channels_last": True, "auto": None}
-HIFIGAN = "HiFi-GAN (ESPnet)"
-HIFIGAN_RATES = {256: (8, 8, 2, 2), 512: (8, 8, 4, 2)}
-"""Upsampling of ESPnet's HiFi-GAN by hop length."""
 PARTS = ("losses", "generator", "discriminator", "batch")
 MeasuredTimes = dict[str, list[float]]
 
@@ -50,7 +48,7 @@ def training(
     formats = ["nchw", "channels_last"] if memory_format == "both" else [memory_format]
     makers: dict[str, Callable[[], nn.Module | None]] = {preset: lambda: None}
     if hifigan:
-        makers[HIFIGAN] = lambda: espnet_hifigan(config)
+        makers[HIFIGAN] = lambda: espnet_hifigan(config.mel)
     systems = {
         (name, kind): _System(config, make(), FORMATS[kind], batch, device)
         for name, make in makers.items()
@@ -67,24 +65,6 @@ def training(
     for (name, kind), taken in times.items():
         medians = [statistics.median(taken[part]) / audio for part in PARTS]
         typer.echo(f"{name:24}{kind:16}" + "".join(f"{seconds:>15.3f}" for seconds in medians))
-
-
-def espnet_hifigan(config: VocoderConfig) -> nn.Module:
-    """Return ESPnet's HiFi-GAN v1 generator for a mel.
-
-    Raises:
-        UsageError: If its upsampling for this hop length is not known.
-        EvaganError: If ESPnet is not installed.
-    """
-    hop = config.mel.hop_length
-    if hop not in HIFIGAN_RATES:
-        raise UsageError(f"HiFi-GAN is measured at hop lengths {', '.join(map(str, HIFIGAN_RATES))}: --no-hifigan")
-    rates = HIFIGAN_RATES[hop]
-    return require("espnet2.gan_tts.hifigan.hifigan", "espnet").HiFiGANGenerator(
-        in_channels=config.mel.n_mels,
-        upsample_scales=list(rates),
-        upsample_kernel_sizes=[2 * rate for rate in rates],
-    )
 
 
 def training_config(preset: str, frames: int) -> VocoderConfig:

@@ -59,7 +59,7 @@ def load_section[Section](kind: type[Section], path: str | Path) -> Section:
     """Read a file that holds one dataclass of settings (raises :class:`ConfigError`, the path in front)."""
     settings = read_settings(path)
     try:
-        return _validate(kind, settings)
+        return validate(kind, settings)
     except ConfigError as error:
         raise error.within(path) from None
 

@@ -97,13 +97,15 @@ def open_third_party(
     except (AttributeError, KeyError, NotImplementedError, TypeError, ValueError) as error:
         raise ConfigError(f"{config}: {kind} cannot be built: {' '.join(str(error).split())}") from error
     fill(model, folded(read_weights(weights)), weights)
-    generator = _VocosGenerator(model) if kind == "vocos" else model
+    generator = VocosGenerator(model) if kind == "vocos" else model
     if kind == "vocos" and dtype == torch.bfloat16:
         raise UsageError("vocos cannot compute in bfloat16: its inverse Fourier transform has none")
     return Vocoder(mel, generator, device, dtype)
 
 
-class _VocosGenerator(nn.Module):
+class VocosGenerator(nn.Module):
+    """Backbone and head of a Vocos, called like any generator."""
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.backbone, self.head = model.backbone, model.head

@@ -1,7 +1,9 @@
 """Where to compute, and what it takes: a device that a user names is looked for before anything long begins."""
 
+import re
 import resource
 import sys
+from pathlib import Path
 
 import torch
 
@@ -37,5 +39,10 @@ def describe_device(device: str) -> str:
 
 def peak_rss() -> int:
     """Return the most memory (bytes) that this process has had resident so far."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    try:
+        # getrusage would count what the process had been before it called this program: a fork of a larger one.
+        status = Path("/proc/self/status").read_text()
+    except OSError:  # not Linux
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return int(re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)[1]) * 1024

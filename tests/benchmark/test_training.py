@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from evagan_plugin.benchmark.training import PARTS, _System, espnet_hifigan, training_config
+from evagan_plugin.benchmark.rivals import espnet_hifigan
+from evagan_plugin.benchmark.training import PARTS, _System, training_config
 from evagan_plugin.errors import UsageError
 
 
@@ -42,4 +43,4 @@ def test_a_hop_that_hifigan_has_not_is_reported():
     config = small_config()
     object.__setattr__(config, "mel", replace(config.mel, hop_length=200))
     with pytest.raises(UsageError, match="--no-hifigan"):
-        espnet_hifigan(config)
+        espnet_hifigan(config.mel)
