@@ -17,8 +17,8 @@ def curate(
     against: Annotated[list[Path] | None, typer.Option(help="OUT_DIR of another source; repeatable.")] = None,
 ) -> None:
     """Measure every utterance: bandwidth, codec cuts, clipping, speech, loudness, noise, duplicates; keep the good."""
+    from evagan_plugin.config import load_section
     from evagan_plugin.config.curation import CurationRules
-    from evagan_plugin.config.loading import load_section
     from evagan_plugin.data.curation.curate import Split, curate
     from evagan_plugin.evaluation.report.curation import check_report, write_report
 

@@ -16,8 +16,8 @@ from evagan_plugin.config.loading import (
     list_presets,
     load_config,
     load_preset,
+    load_section,
     merge_settings,
-    validate,
 )
 from evagan_plugin.config.reading import read_settings, read_yaml
 from evagan_plugin.config.schema import MelConfig, VocoderConfig
@@ -48,8 +48,8 @@ __all__ = [
     "list_presets",
     "load_config",
     "load_preset",
+    "load_section",
     "merge_settings",
     "read_settings",
     "read_yaml",
-    "validate",
 ]

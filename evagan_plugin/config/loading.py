@@ -47,19 +47,19 @@ def build_config(settings: Mapping[str, Any]) -> VocoderConfig:
     """
     if not isinstance(settings, Mapping):
         raise ConfigError(f"a mapping of config fields is expected, not {settings!r:.80}")
-    return validate(VocoderConfig, _with_preset(settings))
+    return _validate(VocoderConfig, _with_preset(settings))
 
 
 def build_mel_config(settings: Mapping[str, Any]) -> MelConfig:
     """Check the fields of a :class:`MelConfig` and return it (raises :class:`ConfigError`)."""
-    return validate(MelConfig, settings)
+    return _validate(MelConfig, settings)
 
 
 def load_section[Section](kind: type[Section], path: str | Path) -> Section:
     """Read a file that holds one dataclass of settings (raises :class:`ConfigError`, the path in front)."""
     settings = read_settings(path)
     try:
-        return validate(kind, settings)
+        return _validate(kind, settings)
     except ConfigError as error:
         raise error.within(path) from None
 
@@ -121,7 +121,7 @@ def _adapter(kind: type) -> TypeAdapter:
     return TypeAdapter(kind)
 
 
-def validate[Config](kind: type[Config], settings: Mapping[str, Any]) -> Config:
+def _validate[Config](kind: type[Config], settings: Mapping[str, Any]) -> Config:
     """Check settings and return the config of a kind, a dataclass, that they describe (raises :class:`ConfigError`)."""
     try:
         return _adapter(kind).validate_python(settings)

@@ -21,6 +21,7 @@ from evagan_plugin.data.segments import SegmentCrop, SegmentSampler, TrainingIte
 from evagan_plugin.data.stream_items import StreamDataset, StreamSampler
 from evagan_plugin.data.utterances import files_below, find_utterances
 from evagan_plugin.errors import UsageError
+from evagan_plugin.utils.stop import keep_workers
 
 Sample = str | os.PathLike | tuple | list | Mapping[str, Any]
 """What Coqui calls a sample: a path (``load_wav_data``), a path and one of features (``load_wav_feat_data``), or a
@@ -171,13 +172,15 @@ def make_loader(
 
     Where each segment lies is known before the workers start, so their number changes nothing.
     """
-    return DataLoader(
+    loader = DataLoader(
         dataset,
         batch_sampler=EpochBatches(sampler, seed),
         collate_fn=_collate,
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
     )
+    keep_workers(loader)
+    return loader
 
 
 def listening_items(recordings: Mapping[str, str | None], vocoder: VocoderConfig, source: Source) -> dict[str, dict]:

@@ -12,10 +12,9 @@ import numpy as np
 from pydantic import Field, NonNegativeFloat
 from pydantic.dataclasses import dataclass
 
-from evagan_plugin.config import read_settings, validate
+from evagan_plugin.config import load_section
 from evagan_plugin.config.fields import STRICT
 from evagan_plugin.data.kaldi import BAD_KEY
-from evagan_plugin.errors import ConfigError
 
 PARTS = 100_000
 """Items after which the order of the sources repeats, at most: shares are exact where whole numbers of this sum have
@@ -85,11 +84,7 @@ def read_mix(path: str | Path) -> Mix:
     Raises:
         ConfigError: If it cannot be read, or a field is unknown, missing or wrong; the path in front.
     """
-    settings = read_settings(path)
-    try:
-        return validate(Mix, settings)
-    except ConfigError as error:
-        raise error.within(path) from None
+    return load_section(Mix, path)
 
 
 class Schedule:

@@ -2,11 +2,16 @@
 
 import contextlib
 import logging
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 REPEATED = 5.0
@@ -56,3 +61,26 @@ class Stop:
             yield
         finally:
             cls.put_back()
+
+
+def keep_workers(loader: "DataLoader") -> None:
+    """Let a loader's workers live on when a terminal or SLURM signals all processes: the step needs its batch.
+
+    They end with the process that they load for.
+    """
+    loader.worker_init_fn = partial(_begin_worker, loader.worker_init_fn)
+
+
+def _begin_worker(begin: Callable[[int], None] | None, worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Python's handlers are not told who has sent a signal; who waits for it is.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_end_by_parent, daemon=True).start()
+    if begin is not None:
+        begin(worker)
+
+
+def _end_by_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

@@ -13,8 +13,8 @@ import soundfile
 
 from evagan_plugin.audio.fingerprint import has_fpcalc
 from evagan_plugin.audio.io import load_audio
+from evagan_plugin.config import load_section
 from evagan_plugin.config.curation import CurationRules
-from evagan_plugin.config.loading import load_section
 from evagan_plugin.data.curation import curate as curation
 from evagan_plugin.data.curation.curate import Split, curate
 from evagan_plugin.data.curation.items import cut_places

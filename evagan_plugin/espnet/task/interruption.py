@@ -15,7 +15,7 @@ import torch
 from espnet2.train.reporter import Reporter, SubReporter, WeightedAverage, to_reported_value
 from torch.utils.data import DataLoader
 
-from evagan_plugin.utils.stop import Stop
+from evagan_plugin.utils.stop import Stop, keep_workers
 
 CHECKPOINT = "checkpoint.pth"
 ENTRY = "inside_epoch"
@@ -198,6 +198,7 @@ def saving(
         place: Where a resumed training stood, in whatever epoch.
     """
     Stop.listen()
+    keep_workers(loader)
     if place is not None and (place.epoch != reporter.get_epoch() or not place.take_up(loader, reporter)):
         place = None
     own = getattr(model, "module", model)  # without what distributes it
