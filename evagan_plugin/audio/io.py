@@ -41,6 +41,9 @@ DATA_SIZE = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)
 OGG_CUT = re.compile(r"Ogg ?: (?:Last page lacks an end-of-stream bit|Junk after the last page)")
 MP3_SLACK = 2 * 1152
 """Samples by which an MP3's stated length may be off: encoder delay and padding come in frames of 1152."""
+WRONG_PLACE = frozenset({"MP3", "VORBIS"})
+"""Formats in which libsndfile's seeking, which soundfile does after each read, too, ends up beside the place (MP3
+anywhere, Vorbis at the end)."""
 SPH_SAMPLES = re.compile(rb"^sample_count -i (\d+)", re.MULTILINE)
 
 BANDWIDTH_FFT = 2048
@@ -124,29 +127,45 @@ def load_audio(path: str | Path) -> tuple[np.ndarray, int]:
 
 
 def _load(path: Path) -> tuple[np.ndarray, int]:
-    samples, sample_rate = _decode(path)
-    if samples.shape[0] == 0:
-        raise EvaganError(f"{path}: no samples in it")
+    samples, sample_rate = next(decoded(path))
     bad = np.count_nonzero(~np.isfinite(samples))
     if bad:
         raise EvaganError(f"{path}: {bad} of {samples.size} samples are NaN or infinite")
     return np.ascontiguousarray(samples.T), sample_rate
 
 
-def _decode(path: Path) -> tuple[np.ndarray, int]:
-    """Return samples ``(T, channels)`` and rate; a file shorter than its header says is an error."""
+def decoded(path: Path, seconds: float | None = None) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield the samples of a file as blocks ``(T, channels)``, float32, each with the sample rate (Hz).
+
+    Args:
+        path: An audio file.
+        seconds: Of a block; one block when None, as of formats that libsndfile can only read in one go.
+
+    Raises:
+        EvaganError: If it cannot be opened or has no samples; in the place of the last block, if the file is shorter
+            than its header says.
+    """
     with opened(path) as audio:
-        notes, expected = audio.extra_info, audio.frames
-        samples = audio.read(dtype="float32", always_2d=True)
-        sample_rate, container = audio.samplerate, audio.format
+        notes, expected, container, sample_rate = audio.extra_info, audio.frames, audio.format, audio.samplerate
+        in_one_go = seconds is None or WRONG_PLACE & {container, audio.subtype}
+        length, read = -1 if in_one_go else max(round(seconds * sample_rate), 1), 0
+        block = audio.read(length, dtype="float32", always_2d=True)
+        while len(block) == length:
+            read += length
+            yield block, sample_rate
+            block = audio.read(length, dtype="float32", always_2d=True)
     check_notes(path, notes)
     if container == "NIST":
         with path.open("rb") as stream:
             header = SPH_SAMPLES.search(stream.read(1024))
         expected = int(header[1]) if header else expected
-    if samples.shape[0] < expected - (MP3_SLACK if container == "MP3" else 0):
-        raise EvaganError(f"{path}: truncated: {samples.shape[0]} samples could be read, its header states {expected}")
-    return samples, sample_rate
+    read += len(block)
+    if read < expected - (MP3_SLACK if container == "MP3" else 0):
+        raise EvaganError(f"{path}: truncated: {read} samples could be read, its header states {expected}")
+    if not read:
+        raise EvaganError(f"{path}: no samples in it")
+    if len(block):
+        yield block, sample_rate
 
 
 def check_notes(path: Path, notes: str) -> None:
@@ -232,26 +251,65 @@ def save_audio(path: str | Path, wav: np.ndarray, sample_rate: int, subtype: str
         EvaganError: If samples are NaN or infinite, or the file cannot be written.
         UsageError: If the suffix is neither.
     """
+    with audio_writer(path, sample_rate, subtype) as writer:
+        writer.write(wav)
+    return writer.clipped
+
+
+class AudioWriter:
+    """What :func:`audio_writer` gives: takes the samples of a file piece by piece."""
+
+    def __init__(self, path: Path, sink: soundfile.SoundFile, subtype: str) -> None:
+        self._path, self._sink, self._subtype = path, sink, subtype
+        self.samples, self.clipped = 0, 0
+        """How many were written, and how many of them clipped to full scale."""
+
+    def write(self, wav: np.ndarray) -> None:
+        """Write the next samples ``(T,)``, full scale 1.0.
+
+        Raises:
+            EvaganError: If samples are NaN or infinite, or cannot be written.
+        """
+        if not np.isfinite(wav).all():
+            raise EvaganError(f"{self._path}: not written: samples are NaN or infinite")
+        if self._subtype in PCM_SCALE:
+            wav, clipped = quantise(wav, PCM_SCALE[self._subtype])
+            self.clipped += clipped
+        self.samples += len(wav)
+        try:
+            self._sink.write(wav)
+        except (AssertionError, soundfile.LibsndfileError):  # soundfile asserts that all samples were written
+            raise _not_all_written(self._path) from None
+
+
+@contextmanager
+def audio_writer(path: str | Path, sample_rate: int, subtype: str = "PCM_16") -> Iterator[AudioWriter]:
+    """Write one channel as WAV or FLAC piece by piece, whole or not at all; arguments and errors as of
+    :func:`save_audio`."""
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in FILE_FORMATS:
         raise UsageError(f"{path}: audio is written as {' or '.join(FILE_FORMATS)}, not as '{suffix}'")
-    if not np.isfinite(wav).all():
-        raise EvaganError(f"{path}: not written: samples are NaN or infinite")
-    clipped = 0
-    if subtype in PCM_SCALE:
-        wav, clipped = quantise(wav, PCM_SCALE[subtype])
     with atomic_path(path) as temporary:
         # Opened first, so that a missing permission is reported as such; soundfile only says "system error".
         temporary.touch()
         try:
-            soundfile.write(temporary, wav, sample_rate, subtype=subtype, format=FILE_FORMATS[suffix])
+            sink = soundfile.SoundFile(temporary, "w", sample_rate, 1, subtype, format=FILE_FORMATS[suffix])
+        except soundfile.LibsndfileError:
+            raise _not_all_written(path) from None
+        with sink:
+            writer = AudioWriter(path, sink, subtype)
+            yield writer
+        try:
             written = soundfile.info(temporary).frames
-        except (AssertionError, soundfile.LibsndfileError):  # soundfile asserts that all samples were written
-            written = 0
-        if written != len(wav):
-            raise EvaganError(f"cannot write {path}: the disk is full or the file too large")
-    return clipped
+        except soundfile.LibsndfileError:
+            written = -1
+        if written != writer.samples:
+            raise _not_all_written(path)
+
+
+def _not_all_written(path: Path) -> EvaganError:
+    return EvaganError(f"cannot write {path}: the disk is full or the file too large")
 
 
 def quantise(wav: np.ndarray, scale: int) -> tuple[np.ndarray, int]:

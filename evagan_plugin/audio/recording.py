@@ -9,12 +9,8 @@ import numpy as np
 import soundfile
 
 from evagan_plugin.audio.archive import audio_file
-from evagan_plugin.audio.io import MP3_SLACK, check_notes, downmix, opened
+from evagan_plugin.audio.io import MP3_SLACK, WRONG_PLACE, check_notes, downmix, opened
 from evagan_plugin.errors import EvaganError
-
-WRONG_PLACE = frozenset({"MP3", "VORBIS"})
-"""Formats in which libsndfile's seeking ends up beside the place (MP3 anywhere, Vorbis at the end): all that comes
-before is decoded, which takes longer."""
 
 
 @dataclass(frozen=True)

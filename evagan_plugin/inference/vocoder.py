@@ -148,6 +148,11 @@ class Vocoder:
         return CopyStream(stream, self.mel_spectrogram)
 
     @property
+    def can_stream(self) -> bool:
+        """Whether :meth:`stream` works: with a generator of ours, computed by PyTorch."""
+        return isinstance(self.generator, EVAGANGenerator)
+
+    @property
     def lookahead_frames(self) -> int:
         """Mel frames after its own that a frame's audio waits for."""
         return lookahead_frames(self._own_generator())
@@ -165,7 +170,7 @@ class Vocoder:
         return ((frames + self.lookahead_frames) * mel.hop_length + ahead) / mel.sample_rate
 
     def _own_generator(self) -> EVAGANGenerator:
-        if not isinstance(self.generator, EVAGANGenerator):
+        if not self.can_stream:
             raise UsageError("only a model of ours can stream, computed by PyTorch")
         return self.generator
 
