@@ -51,8 +51,8 @@ def _resampled(blocks: Iterator[np.ndarray], sample_rate: int, new_sample_rate: 
     margin = (math.ceil(seen / old) + 1) * old  # whole periods, in which the filter's phases repeat
     held, left = np.empty(0, np.float32), 0  # the first `left` samples have been given out
     for block in blocks:
-        held = np.concatenate([held, block])
-        count = (len(held) - left - margin) // old * old
+        waiting, held = len(held) - left, np.concatenate([held, block])
+        count = min(waiting, len(held) - left - margin) // old * old  # of a block when the next is there
         if count <= 0:
             continue
         wav = resample(held[: left + count + margin], sample_rate, new_sample_rate)

@@ -139,7 +139,7 @@ def decoded(path: Path, seconds: float | None = None) -> Iterator[tuple[np.ndarr
 
     Args:
         path: An audio file.
-        seconds: Of a block; one block when None, as of formats that libsndfile can only read in one go.
+        seconds: Of a block; one block when None. Formats that libsndfile can only read in one go are in memory whole.
 
     Raises:
         EvaganError: If it cannot be opened or has no samples; in the place of the last block, if the file is shorter
@@ -147,13 +147,13 @@ def decoded(path: Path, seconds: float | None = None) -> Iterator[tuple[np.ndarr
     """
     with opened(path) as audio:
         notes, expected, container, sample_rate = audio.extra_info, audio.frames, audio.format, audio.samplerate
-        in_one_go = seconds is None or WRONG_PLACE & {container, audio.subtype}
-        length, read = -1 if in_one_go else max(round(seconds * sample_rate), 1), 0
-        block = audio.read(length, dtype="float32", always_2d=True)
-        while len(block) == length:
-            read += length
+        size = None if seconds is None else max(round(seconds * sample_rate), 1)
+        in_one_go, read = size is None or WRONG_PLACE & {container, audio.subtype}, 0
+        block = audio.read(-1 if in_one_go else size, dtype="float32", always_2d=True)
+        while not in_one_go and len(block) == size:
+            read += size
             yield block, sample_rate
-            block = audio.read(length, dtype="float32", always_2d=True)
+            block = audio.read(size, dtype="float32", always_2d=True)
     check_notes(path, notes)
     if container == "NIST":
         with path.open("rb") as stream:
@@ -164,8 +164,8 @@ def decoded(path: Path, seconds: float | None = None) -> Iterator[tuple[np.ndarr
         raise EvaganError(f"{path}: truncated: {read} samples could be read, its header states {expected}")
     if not read:
         raise EvaganError(f"{path}: no samples in it")
-    if len(block):
-        yield block, sample_rate
+    for first in range(0, len(block), size or len(block)):
+        yield block[first : first + size if size else None], sample_rate
 
 
 def check_notes(path: Path, notes: str) -> None:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evagan_plugin.errors import UsageError, nearest, some
 from evagan_plugin.evaluation.metrics.base import Metric
@@ -27,8 +27,33 @@ NAMES = {
     "speaker_cosine": "spk_similarity",
 }
 """VERSA's name of a metric of ours; those that it does not have keep their own."""
-LOWER = ("mcd", "rmse", "wer", "cer", "distance", "error", "loss", "lsd", "mse")
-"""A metric whose name holds one of these is better where it is lower."""
+LOWER = frozenset({"mcd", "f0rmse", "f0_rmse", "lsd", "ci_sdr_loss", "wer", "cer", "whisper_wer", "whisper_cer"})
+HIGHER = frozenset(
+    {
+        "pesq",
+        "stoi",
+        "estoi",
+        "f0corr",
+        "f0_corr",
+        "utmos",
+        "utmosv2",
+        "dns_overall",
+        "dns_p808",
+        "plcmos",
+        "sdr",
+        "sir",
+        "sar",
+        "si_snr",
+        "si_sdr",
+        "ci_sdr",
+        "spk_similarity",
+        "visqol",
+        "nisqa_mos_pred",
+        "sheet_ssqa",
+        "srmr",
+    }
+)
+"""Metrics whose better end is known; of any other nothing is said to be the best."""
 TINY = "_tiny"
 PREFIX = "versa_"
 """Before the name of a column that was read from a file of VERSA: ours of that name may stand beside it."""
@@ -132,9 +157,9 @@ def versa_metrics(files: Mapping[str, VersaFigures]) -> tuple[Metric, ...]:
     )
 
 
-def better(name: str) -> str:
-    """Return ``lower`` or ``higher`` for a metric of VERSA, by its name."""
-    return "lower" if any(part in name.lower() for part in LOWER) else "higher"
+def better(name: str) -> Literal["lower", "higher"] | None:
+    """Return the better end of a metric of VERSA, by its name; None where it is not known."""
+    return "lower" if name in LOWER else "higher" if name in HIGHER else None
 
 
 def _versa_row(values: Mapping[str, float]) -> dict[str, float]:

@@ -72,7 +72,8 @@ class MetricInfo:
     label: str
     """Head of the column in tables."""
     unit: str
-    better: Literal["lower", "higher"]
+    better: Literal["lower", "higher"] | None
+    """The better end; None where it is not known."""
     pooling: Literal["mean of utterances", "all frames"]
     definition: str
     """One line: what is computed, with which library."""

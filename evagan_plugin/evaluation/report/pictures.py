@@ -74,7 +74,7 @@ def _chart(metric: MetricInfo, categories: list[str], found: dict[str, list]) ->
         handles.append(panel.errorbar(across, values, yerr=reach, fmt=marker, capsize=3, markersize=5))
     panel.set_xticks(range(len(categories)), list(map(caption, categories)))
     panel.set_xlim(-0.5, len(categories) - 0.5)
-    panel.set_title(f"{metric.label} {ARROW[metric.better]}", fontsize=11)
+    panel.set_title(f"{metric.label} {ARROW.get(metric.better, '')}".rstrip(), fontsize=11)
     panel.grid(axis="y", alpha=0.3)
     # Names given here and not as labels of the lines: a label that begins with "_" is left out of legends.
     figure.legend(handles, list(map(caption, found)), loc="outside lower center", ncols=2, fontsize=8)

@@ -103,7 +103,7 @@ def read_scores(path: str | Path) -> dict[str, ObjectiveMetrics]:
     from evagan_plugin.evaluation.scores import Scores
 
     scores = Scores.load(path)
-    better = {metric.name: metric.better for metric in scores.metrics}
+    better = {metric.name: metric.better for metric in scores.metrics if metric.better}
     systems = {name: ObjectiveMetrics({}, better) for name in scores.systems}
     for score in scores.utterances:
         defined = {name: value for name, value in score.values.items() if not np.isnan(value)}
@@ -136,7 +136,8 @@ def add_versa(
         for utterance, row in read_versa(path).items():
             for name, value in row.items():
                 values.setdefault(utterance, {})[PREFIX + name] = value
-                directions[PREFIX + name] = better(name)
+                if direction := better(name):
+                    directions[PREFIX + name] = direction
         found[system] = ObjectiveMetrics(values, directions)
     return found
 
