@@ -204,25 +204,20 @@ def measure_peak(name: str, engine: str, seconds: float) -> int:
 
 
 def draw(found: list[Measured], path: Path) -> None:
-    """Draw speed against size, a point for each generator and engine at the smallest number of threads."""
-    figure = new_figure(7, 4.5)
-    axes = figure.subplots()
+    """Draw what a second of audio costs, a line for each generator, the smallest below, and a mark for each engine."""
     fewest = min(row.threads for row in found)
+    rows = sorted((row for row in found if row.threads == fewest), key=lambda row: (row.parameters, row.generator))
+    lines = list(dict.fromkeys((row.generator, row.parameters) for row in rows))
+    figure = new_figure(7, 1.2 + 0.3 * len(lines))
+    axes = figure.subplots()
     for engine, marker in zip(ENGINES, "os", strict=True):
-        rows = [row for row in found if row.engine == engine and row.threads == fewest]
-        axes.scatter([row.parameters / 1e6 for row in rows], [row.factor for row in rows], marker=marker, label=engine)
-        for row in rows:
-            axes.annotate(
-                f"{row.generator}, {row.sample_rate / 1000:g} kHz" if row.generator not in RIVALS else row.generator,
-                (row.parameters / 1e6, row.factor),
-                xytext=(5, 3),
-                textcoords="offset points",
-                fontsize=7,
-            )
-    axes.set(xscale="log", yscale="log", xlabel="parameters (millions)")
-    axes.set_ylabel(f"seconds per second of audio, {fewest} thread{'s' * (fewest != 1)}")
-    axes.grid(which="both", alpha=0.3)
-    axes.legend(loc="upper left")
+        own = [row for row in rows if row.engine == engine]
+        places = [lines.index((row.generator, row.parameters)) for row in own]
+        axes.scatter([row.factor for row in own], places, marker=marker, label=engine, zorder=2)
+    axes.set_yticks(range(len(lines)), [f"{name}, {parameters / 1e6:.1f} M" for name, parameters in lines])
+    axes.set(xscale="log", xlabel=f"seconds per second of audio, {fewest} thread{'s' * (fewest != 1)}")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
     save_figure(figure, path)
 
 
