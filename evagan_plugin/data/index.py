@@ -5,6 +5,7 @@ A table of ten million lines is never in memory: a line is read when its utteran
 
 import itertools
 import json
+import math
 import os
 from array import array
 from collections import Counter
@@ -265,9 +266,12 @@ def _durations(table: Path) -> Callable[[str], float]:
                 raise UsageError(f"{table}: '{name}' is not in it, or the id stands twice elsewhere")
             passed[found[1]] = found[2]
         try:
-            return max(float(value := passed.pop(name)), 0.0)
+            seconds = float(value := passed.pop(name))
         except ValueError:
-            raise UsageError(f"{table}: '{name} {value}' is not '<id> <seconds>'") from None
+            seconds = math.nan
+        if not 0 <= seconds < math.inf:
+            raise UsageError(f"{table}: '{name} {value}' is not '<id> <seconds>', a finite number of at least 0")
+        return seconds
 
     return find
 

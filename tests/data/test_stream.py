@@ -361,6 +361,14 @@ def test_how_long_an_utterance_lasts(tmp_path):
         open_dir(folder, tmp_path / "5")
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "2s"])
+def test_a_length_that_is_none_is_refused(tmp_path, seconds: str):
+    folder = write_dir(tmp_path / "one", {"a": ITEM, "b": ITEM})
+    (folder / "utt2dur").write_text(f"a 3.5\nb {seconds}\n")
+    path = write_mix(tmp_path, {"one": 1})
+    assert f"utt2dur: 'b {seconds}' is not '<id> <seconds>', a finite number of at least 0" in refused(path)
+
+
 SIMULATED = """
 import sys, time
 from pathlib import Path
