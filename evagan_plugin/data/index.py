@@ -5,11 +5,10 @@ A table of ten million lines is never in memory: a line is read when its utteran
 
 import itertools
 import json
-import math
 import os
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,10 +18,11 @@ import numpy as np
 
 from evagan_plugin.audio.io import read_header
 from evagan_plugin.audio.recording import Recording, open_recording
-from evagan_plugin.data.kaldi import Segment, read_scp, read_table
+from evagan_plugin.data.index_tables import Utterance, lines_of, utterances
+from evagan_plugin.data.kaldi import Segment
 from evagan_plugin.data.segments import READERS
 from evagan_plugin.errors import EvaganError, UsageError, some
-from evagan_plugin.utils.files import atomic_path, read_text, write_text
+from evagan_plugin.utils.files import atomic_path, write_text
 from evagan_plugin.utils.lock import locked
 from evagan_plugin.utils.progress import track
 
@@ -54,6 +54,8 @@ class State:
     """Some of them, with why."""
     rates: dict[str, str] | None = None
     """An utterance of each sample rate (Hz) that was seen."""
+    numbers: dict[str, int] | None = None
+    """Its number, by the rate."""
 
 
 class DirIndex:
@@ -101,6 +103,12 @@ class DirIndex:
             else:
                 yield recording.part(*segment.bounds(len(recording), recording.sample_rate))
 
+    def utterance(self, number: int) -> Utterance:
+        """Return an utterance as it is asked how long its file is."""
+        name, path, segment = self._place(number)
+        line, file = int(self._lines[number]), int((self._lines if self._files is None else self._files)[number])
+        return Utterance(name, line, file, path, segment.start if segment else 0.0, None)
+
     def _place(self, number: int) -> tuple[str, str, Segment | None]:
         """Return id, file, and stretch of an utterance."""
         if self._segments is None:
@@ -115,6 +123,8 @@ def open_dir(data: str | Path, folder: str | Path) -> DirIndex:
     """Return the index of a data directory; it is made where there is none, or its tables have changed since.
 
     How long an utterance lasts is what ``utt2dur`` says, or ``segments``; without these every file's header is read.
+    Those that could not be used are asked again each time, and one of each sample rate: a file that was mended in place
+    changes no table. Of one that was usable before and has another length now, nothing is known: delete ``folder``.
 
     Args:
         data: Directory with ``wav.scp``, and perhaps ``segments`` and ``utt2dur``.
@@ -128,9 +138,9 @@ def open_dir(data: str | Path, folder: str | Path) -> DirIndex:
     if not (data / "wav.scp").is_file():
         what = "has no wav.scp" if data.is_dir() else "is not a directory"
         raise UsageError(f"{data}: {what}; a Kaldi data directory with wav.scp is needed")
-    if not _is_fresh(data, folder):
+    if not _is_fresh(data, folder) or _mended(DirIndex(data, folder)):
         with locked(folder):
-            if not _is_fresh(data, folder):  # while we waited
+            if not _is_fresh(data, folder) or _mended(DirIndex(data, folder)):  # still, after we waited
                 _build(data, folder)
     return DirIndex(data, folder)
 
@@ -156,6 +166,19 @@ def _is_fresh(data: Path, folder: Path) -> bool:
     return state is not None and (state.format, state.tables) == (FORMAT, _state_of(data))
 
 
+def _mended(index: DirIndex) -> bool:
+    """Return whether a file that the index calls unusable, or of a rate, is so no more."""
+    asked = [(int(rate), number) for rate, number in (index.state.numbers or {}).items()]
+    if index.state.unusable:
+        asked += [(0, number) for number in np.flatnonzero(index.seconds == 0).tolist()]
+    with ThreadPoolExecutor(READERS) as pool:
+        for batch in itertools.batched(asked, READERS):
+            found = pool.map(_measure, (index.utterance(number) for _, number in batch))
+            if any(rate != before for (before, _), (_, rate, _) in zip(batch, found, strict=True)):
+                return True
+    return False
+
+
 def _line_at(file: int, offset: int) -> str:
     """Return the line of an open file that begins at a byte."""
     line = b""
@@ -168,18 +191,18 @@ def _line_at(file: int, offset: int) -> str:
 
 
 def _build(data: Path, folder: Path) -> None:
-    state = State(_state_of(data), rates={})
+    state = State(_state_of(data), rates={}, numbers={})
     lines, files, seconds, names = array("Q"), array("Q"), array("f"), array("q")
     (folder / STATE).unlink(missing_ok=True)
-    for batch in itertools.batched(track(_utterances(data), f"index {data}"), CHUNK):
+    for batch in itertools.batched(track(utterances(data), f"index {data}"), CHUNK):
         with ThreadPoolExecutor(READERS) as pool:
             for one, (duration, rate, problem) in zip(batch, pool.map(_measure, batch), strict=True):
                 lines.append(one.line)
                 files.append(one.file)
                 seconds.append(duration)
                 names.append(hash(one.name))
-                if rate:
-                    state.rates.setdefault(str(rate), one.name)
+                if rate and str(rate) not in state.rates:
+                    state.rates[str(rate)], state.numbers[str(rate)] = one.name, len(lines) - 1
                 if problem:
                     state.unusable += 1
                     state.reasons = (*state.reasons, f"{one.name} ({problem})")[:NAMED]
@@ -195,88 +218,7 @@ def _build(data: Path, folder: Path) -> None:
     write_text(folder / STATE, json.dumps(asdict(state)))
 
 
-@dataclass(frozen=True)
-class _Utterance:
-    """A line of the table that lists the utterances."""
-
-    name: str
-    line: int
-    """Byte of ``segments``, or else of ``wav.scp``, where its line begins."""
-    file: int
-    """Byte of ``wav.scp`` where the line of its file begins."""
-    path: str
-    start: float
-    """Seconds of the file before it."""
-    seconds: float | None
-    """None where the file has to be asked."""
-
-
-def _utterances(data: Path) -> Iterator[_Utterance]:
-    durations = _durations(data / "utt2dur") if (data / "utt2dur").is_file() else None
-    recordings = _lines(data / "wav.scp")
-    if not (data / "segments").is_file():
-        for line, name, path in recordings:
-            if path.endswith("|"):
-                read_scp(data / "wav.scp")  # which says what is wrong
-            yield _Utterance(name, line, line, path, 0.0, durations(name) if durations else None)
-        return
-    places = {name: (line, path) for line, name, path in recordings}
-    for line, name, value in _lines(data / "segments"):
-        segment = Segment.parse(data / "segments", name, value)
-        if segment.recording not in places:
-            raise UsageError(f"{data}/segments: recordings that wav.scp lacks: {segment.recording}")
-        seconds = segment.end - segment.start if segment.end != -1 else None
-        seconds = durations(name) if durations else seconds
-        yield _Utterance(name, line, *places[segment.recording], segment.start, seconds)
-
-
-def _lines(table: Path) -> Iterator[tuple[int, str, str]]:
-    """Yield where each line of a table begins (bytes), its key and its value."""
-    offset = 0
-    with table.open("rb") as stream:
-        for line in stream:
-            parts = _decoded(table, line, offset).split(maxsplit=1)
-            if len(parts) == 1:
-                read_table(table)  # which says what is wrong, and where
-            if parts:
-                yield offset, parts[0], parts[1].strip()
-            offset += len(line)
-
-
-def _decoded(table: Path, line: bytes, offset: int) -> str:
-    try:
-        text = line.decode()
-    except UnicodeDecodeError:
-        read_text(table)  # which says what is wrong, and where
-        raise
-    if (offset == 0 and text.startswith("\ufeff")) or "\r" in text.rstrip("\r\n") or "\0" in text:
-        read_text(table)
-        raise UsageError(f"{table}: a byte order mark or line ends of another system: dos2unix {table}")
-    return text
-
-
-def _durations(table: Path) -> Callable[[str], float]:
-    """Return a function from ids, asked for in any order but best in that of the table, to seconds."""
-    lines, passed = _lines(table), {}
-
-    def find(name: str) -> float:
-        while name not in passed:
-            found = next(lines, None)
-            if found is None:
-                raise UsageError(f"{table}: '{name}' is not in it, or the id stands twice elsewhere")
-            passed[found[1]] = found[2]
-        try:
-            seconds = float(value := passed.pop(name))
-        except ValueError:
-            seconds = math.nan
-        if not 0 <= seconds < math.inf:
-            raise UsageError(f"{table}: '{name} {value}' is not '<id> <seconds>', a finite number of at least 0")
-        return seconds
-
-    return find
-
-
-def _measure(utterance: _Utterance) -> tuple[float, int, str]:
+def _measure(utterance: Utterance) -> tuple[float, int, str]:
     """Return how long an utterance lasts (seconds), its rate (Hz) if its file was asked, and why it cannot be used."""
     if utterance.seconds is not None:
         return utterance.seconds, 0, ""
@@ -294,7 +236,7 @@ def _check_names(data: Path, names: array) -> None:
     if len(np.unique(hashes)) < len(hashes):
         twice = {int(one) for one, times in Counter(names).items() if times > 1}
         table = data / ("segments" if (data / "segments").is_file() else "wav.scp")
-        seen = [name for _, name, _ in _lines(table) if hash(name) in twice]
+        seen = [name for _, name, _ in lines_of(table) if hash(name) in twice]
         repeated = {name for name, times in Counter(seen).items() if times > 1}
         if repeated:
             raise UsageError(f"{table}: ids stand twice: {some(repeated)}; ids must be unique")

@@ -204,11 +204,11 @@ def open_source(source: Source, folder: Path) -> DirIndex:
 
 
 def _check_source(source: Source, index: DirIndex, sample_rate: int, max_unreadable: float) -> None:
-    state = index.state
+    state, known = index.state, f"; if its files were changed since, delete the index {index.folder}"
     if state.unusable > max_unreadable * state.utterances:
         raise UsageError(
             f"{source.path}: {state.unusable} of {state.utterances} recordings cannot be used, more than "
-            f"max_unreadable {max_unreadable:g} allows: {', '.join(state.reasons)}"
+            f"max_unreadable {max_unreadable:g} allows: {', '.join(state.reasons)}{known}"
         )
     rates = {int(rate): name for rate, name in (state.rates or {}).items()}
     probes = {*np.linspace(0, len(index) - 1, PROBES).astype(int).tolist(), int(np.argmax(index.seconds))}
@@ -227,5 +227,5 @@ def _check_source(source: Source, index: DirIndex, sample_rate: int, max_unreada
         if rate != sample_rate:
             raise UsageError(
                 f"{source.path}: '{name}' has {rate} Hz, the model {sample_rate} Hz: "
-                f"`evagan format {source.path} OUT --sample-rate {sample_rate}` makes a directory of one rate"
+                f"`evagan format {source.path} OUT --sample-rate {sample_rate}` makes a directory of one rate{known}"
             )

@@ -270,16 +270,24 @@ def test_a_source_that_cannot_be_used_is_named(tmp_path):
     (tmp_path / "here" / "wav.scp").write_text(f"a {tmp_path}/nothing.wav\nb {tmp_path}/b.wav\n")
     assert "no utterance in it that can be used; a (" in refused(path)
     soundfile.write(tmp_path / "b.wav", np.zeros(500), RATE)
-    assert "1 of 2 recordings cannot be used, more than max_unreadable 0.001 allows: a (" in refused_again(path)
+    assert "1 of 2 recordings cannot be used, more than max_unreadable 0.001 allows: a (" in refused(path)
     soundfile.write(tmp_path / "nothing.wav", np.zeros(500), 16000)
-    assert "has 16000 Hz, the model 8000 Hz: `evagan format" in refused_again(path)
+    assert "has 16000 Hz, the model 8000 Hz: `evagan format" in refused(path)
 
 
-def refused_again(path: Path) -> str:
-    """A file that comes changes no table: the index is made anew only where the table is."""
-    table = path.parent / "here" / "wav.scp"
-    table.write_text(table.read_text() + "\n")
-    return refused(path)
+def test_recordings_that_were_mended_in_place_are_used(tmp_path):
+    folder = write_dir(tmp_path / "here", {"a": ITEM, "b": ITEM, "c": ITEM})
+    path = write_mix(tmp_path, {"here": 1})
+    for name in "bc":
+        (folder / f"{name}.wav").write_bytes(b"no audio")
+    assert f"2 of 3 recordings cannot be used, more than max_unreadable 0.001 allows: b ({folder}" in refused(path)
+    for name in "bc":
+        assert f"delete the index {tmp_path}/mix.index/here" in refused(path)
+        soundfile.write(folder / f"{name}.wav", np.zeros(2 * ITEM), 2 * RATE)
+    assert f"'b' has {2 * RATE} Hz, the model {RATE} Hz" in refused(path)
+    for name in "bc":
+        soundfile.write(folder / f"{name}.wav", np.zeros(2 * ITEM), RATE)
+    assert len(open_stream(path, RATE, ITEM, SEED)) == 5
 
 
 def test_ids_stand_once_in_a_source_and_may_stand_in_several(tmp_path, config):

@@ -1,0 +1,92 @@
+"""The tables of a data directory read line by line: where each line is, and how long its utterance lasts."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from evagan_plugin.data.kaldi import Segment, read_scp, read_table
+from evagan_plugin.errors import UsageError
+from evagan_plugin.utils.files import read_text
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A line of the table that lists the utterances."""
+
+    name: str
+    line: int
+    """Byte of ``segments``, or else of ``wav.scp``, where its line begins."""
+    file: int
+    """Byte of ``wav.scp`` where the line of its file begins."""
+    path: str
+    start: float
+    """Seconds of the file before it."""
+    seconds: float | None
+    """None where the file has to be asked."""
+
+
+def utterances(data: Path) -> Iterator[Utterance]:
+    """Yield the utterances of a data directory in their order (raises :class:`UsageError` for a malformed table)."""
+    durations = _durations(data / "utt2dur") if (data / "utt2dur").is_file() else None
+    recordings = lines_of(data / "wav.scp")
+    if not (data / "segments").is_file():
+        for line, name, path in recordings:
+            if path.endswith("|"):
+                read_scp(data / "wav.scp")  # which says what is wrong
+            yield Utterance(name, line, line, path, 0.0, durations(name) if durations else None)
+        return
+    places = {name: (line, path) for line, name, path in recordings}
+    for line, name, value in lines_of(data / "segments"):
+        segment = Segment.parse(data / "segments", name, value)
+        if segment.recording not in places:
+            raise UsageError(f"{data}/segments: recordings that wav.scp lacks: {segment.recording}")
+        seconds = segment.end - segment.start if segment.end != -1 else None
+        seconds = durations(name) if durations else seconds
+        yield Utterance(name, line, *places[segment.recording], segment.start, seconds)
+
+
+def lines_of(table: Path) -> Iterator[tuple[int, str, str]]:
+    """Yield where each line of a table begins (bytes), its key and its value."""
+    offset = 0
+    with table.open("rb") as stream:
+        for line in stream:
+            parts = _decoded(table, line, offset).split(maxsplit=1)
+            if len(parts) == 1:
+                read_table(table)  # which says what is wrong, and where
+            if parts:
+                yield offset, parts[0], parts[1].strip()
+            offset += len(line)
+
+
+def _decoded(table: Path, line: bytes, offset: int) -> str:
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        read_text(table)  # which says what is wrong, and where
+        raise
+    if (offset == 0 and text.startswith("\ufeff")) or "\r" in text.rstrip("\r\n") or "\0" in text:
+        read_text(table)
+        raise UsageError(f"{table}: a byte order mark or line ends of another system: dos2unix {table}")
+    return text
+
+
+def _durations(table: Path) -> Callable[[str], float]:
+    """Return a function from ids, asked for in any order but best in that of the table, to seconds."""
+    lines, passed = lines_of(table), {}
+
+    def find(name: str) -> float:
+        while name not in passed:
+            found = next(lines, None)
+            if found is None:
+                raise UsageError(f"{table}: '{name}' is not in it, or the id stands twice elsewhere")
+            passed[found[1]] = found[2]
+        try:
+            seconds = float(value := passed.pop(name))
+        except ValueError:
+            seconds = math.nan
+        if not 0 <= seconds < math.inf:
+            raise UsageError(f"{table}: '{name} {value}' is not '<id> <seconds>', a finite number of at least 0")
+        return seconds
+
+    return find
