@@ -1,6 +1,7 @@
 """Data directories of any size: where each utterance's line is and how long it lasts, in packed arrays on disk.
 
-A table of ten million lines is never in memory: a line is read when its utterance is wanted.
+In a run, a table of ten million lines is not in memory: a line is read when its utterance is wanted. Only where the
+index is made are the recordings of ``segments`` all held at once.
 """
 
 import itertools
@@ -64,22 +65,30 @@ class DirIndex:
     Args:
         data: The directory.
         folder: Where the index is, made by :func:`open_dir`.
+        expected: State that it must have; any when None. A spawned worker that opens it again must find what the
+            process that sent it has.
+
+    Raises:
+        EvaganError: If the tables have changed since the index was made, or its state is another.
     """
 
-    def __init__(self, data: Path, folder: Path) -> None:
+    def __init__(self, data: Path, folder: Path, expected: State | None = None) -> None:
         self.data, self.folder = data, folder
-        self.state = _read_state(folder)
+        # Kept open, so that a table that is replaced meanwhile changes nothing in a run.
+        self._wav = os.open(data / "wav.scp", os.O_RDONLY)
+        state = _read_state(folder)
+        if state is None or state.tables != _state_of(data) or expected not in (None, state):
+            raise EvaganError(f"{data}: its tables, or their index {folder}, have just been changed: start anew")
+        self.state = state
         self.seconds = np.load(folder / "seconds.npy", mmap_mode="r")
         """Of each utterance (N,); 0 where it cannot be used."""
         self._lines = np.load(folder / "lines.npy", mmap_mode="r")
         files = folder / "files.npy"
         self._files = np.load(files, mmap_mode="r") if files.is_file() else None
-        # Kept open, so that a table that is replaced meanwhile changes nothing in a run.
-        self._wav = os.open(data / "wav.scp", os.O_RDONLY)
         self._segments = None if self._files is None else os.open(data / "segments", os.O_RDONLY)
 
     def __reduce__(self) -> tuple:
-        return DirIndex, (self.data, self.folder)
+        return DirIndex, (self.data, self.folder, self.state)
 
     def __del__(self) -> None:
         for file in (getattr(self, "_wav", None), getattr(self, "_segments", None)):

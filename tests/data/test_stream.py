@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,7 @@ import yaml
 from torch.utils.data import DataLoader
 
 from evagan_plugin.config import VocoderConfig, build_config
-from evagan_plugin.data.index import open_dir
+from evagan_plugin.data.index import DirIndex, open_dir
 from evagan_plugin.data.segments import SegmentCrop, stack
 from evagan_plugin.data.stream import ROUNDS, Stream, open_stream, permuted
 from evagan_plugin.data.stream_items import StreamDataset, StreamSampler
@@ -347,6 +348,20 @@ def test_an_index_is_made_anew_where_a_table_has_changed(tmp_path):
     assert [first.name(number) for number in (0, 1)] == ["a", "b"]  # a run keeps the table that it began with
     second = open_dir(folder, tmp_path / "index")
     assert len(second) == 1 and second.name(0) == "c"
+
+
+def test_a_worker_that_opens_an_index_again_finds_the_same_or_nothing(tmp_path):
+    folder = write_dir(tmp_path / "one", {"a": ITEM, "b": 9 * ITEM})
+    sent = pickle.dumps(open_dir(folder, tmp_path / "index"))
+    assert pickle.loads(sent).name(1) == "b"
+    (folder / "wav.scp").write_text(f"longer {folder}/b.wav\nb {folder}/b.wav\n")
+    for _ in range(2):  # before and after a run that makes the index anew
+        with pytest.raises(EvaganError, match=r"one: its tables, or their index .*index, have just been changed"):
+            pickle.loads(sent)
+        open_dir(folder, tmp_path / "index")
+    (tmp_path / "index" / "state.json").unlink()  # as of a run that is making it
+    with pytest.raises(EvaganError, match="have just been changed"):
+        DirIndex(folder, tmp_path / "index")
 
 
 def test_how_long_an_utterance_lasts(tmp_path):
