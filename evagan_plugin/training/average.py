@@ -10,17 +10,17 @@ WARM_UP = 10
 
 
 class StepCount(nn.Module):
-    """Counts steps in a float buffer, which checkpoints carry and hosts average; reading it waits for no device."""
+    """Counts steps in a float buffer, which checkpoints carry and hosts average."""
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("done", torch.zeros(()))
         self._known: int | None = 0
 
-    def add(self) -> None:
-        """Count a step."""
-        self._known = int(self) + 1
-        self.done.add_(1)
+    def add(self, counts: Tensor | None = None) -> None:
+        """Count a step, if ``counts`` () on the same device says so; reading the number then waits for the device."""
+        self._known = int(self) + 1 if counts is None else None
+        self.done.add_(1 if counts is None else counts)
 
     def __int__(self) -> int:
         if self._known is None:

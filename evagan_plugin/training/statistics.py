@@ -13,7 +13,7 @@ class GatheredMels(nn.Module):
     """Mean, mean of the squares, lowest and highest value of the log-mels that were trained on: ``values`` (4,).
 
     Float buffers, as of the step count: checkpoints carry them, and hosts average them. A batch with a value that is
-    not finite is left out. Under ``torch.distributed`` all workers gather the same, from the batches of all.
+    not finite is left out and not counted. Under ``torch.distributed`` all workers gather the same, from the batches of all.
     """
 
     def __init__(self) -> None:
@@ -26,14 +26,13 @@ class GatheredMels(nn.Module):
         """Let in a batch of log-mels (B, n_mels, F)."""
         mel, old = mel.float(), self.values
         new = _over_workers(torch.stack([mel.mean(), mel.square().mean(), mel.amin(), mel.amax()]))
-        steps = int(self.steps)
-        if steps:
-            means = torch.lerp(old[:2], new[:2], 1 / min(steps + 1, MEMORY))
-            ends = torch.stack([torch.minimum(old[2], new[2]), torch.maximum(old[3], new[3])])
-            new = torch.where(new.isfinite().all(), torch.cat([means, ends]), old)
-        # What is not finite in the very first batch is forgotten with the second.
-        self.values.copy_(new.nan_to_num())
-        self.steps.add()
+        # Steps as a tensor, so that nothing waits for the device.
+        finite, steps = new.isfinite().all(), self.steps.done
+        means = torch.lerp(old[:2], new[:2], 1 / (steps + 1).clamp(max=MEMORY))
+        ends = torch.stack([torch.minimum(old[2], new[2]), torch.maximum(old[3], new[3])])
+        joined = torch.where(steps > 0, torch.cat([means, ends]), new)
+        self.values.copy_(torch.where(finite, joined, old))
+        self.steps.add(finite)
 
 
 def _over_workers(found: Tensor) -> Tensor:

@@ -38,6 +38,17 @@ def test_old_batches_are_forgotten_and_broken_ones_left_out(monkeypatch):
     assert torch.equal(before, gathered.values)
 
 
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+def test_a_training_that_begins_with_broken_batches_forgets_them(broken: float):
+    gathered = GatheredMels()
+    for _ in range(2):
+        gathered.add(torch.tensor([[[-4.0, broken]]]))
+    assert int(gathered.steps) == 0
+    gathered.add(torch.tensor([[[-6.0, -2.0]]]))
+    gathered.add(torch.tensor([[[-5.0, broken]]]))
+    assert int(gathered.steps) == 1 and gathered.values.tolist() == [-4.0, 20.0, -6.0, -2.0]
+
+
 def test_each_batch_of_a_training_counts_once():
     run = Training()
     waves = [two_tones() * scale for scale in (1.0, 0.5, 0.1)]
