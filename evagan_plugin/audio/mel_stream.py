@@ -60,8 +60,9 @@ class MelStream:
         coefficient = self.mel.config.preemphasis
         if coefficient and wav.shape[-1]:
             before = F.pad(wav, (1, 0)) if self._previous is None else torch.cat([self._previous, wav], dim=-1)
-            wav, self._previous = wav - coefficient * before[..., :-1], wav[..., -1:]
-        self._wav = wav if self._wav is None else torch.cat([self._wav, wav], dim=-1)
+            wav, self._previous = wav - coefficient * before[..., :-1], wav[..., -1:].clone()
+        # A copy: the caller may use the memory again.
+        self._wav = wav.clone() if self._wav is None else torch.cat([self._wav, wav], dim=-1)
         left = self.mel.padding[0]
         if not self._begun and self._wav.shape[-1] > left:
             self._begun = True

@@ -69,7 +69,7 @@ class Stream:
         mel = torch.as_tensor(mel)
         self._check(mel)
         if self._waiting is None:
-            self._waiting = mel
+            self._waiting = mel.clone()  # the caller may use its memory again
         elif mel.shape[:-1] != self._waiting.shape[:-1]:
             began, now = ((*shape[:-1], "frames") for shape in (self._waiting.shape, mel.shape))
             raise UsageError(f"the stream began with mels of shape {began}, and now has {now}".replace("'", ""))

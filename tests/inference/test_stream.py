@@ -51,6 +51,26 @@ def test_chunks_joined_are_the_whole_synthesis(kind, frames, initial):
         assert not any(chunk.is_inference() or chunk.dtype != torch.float32 for chunk in [*chunks, rest])
 
 
+@pytest.mark.parametrize("preemphasis", [0.0, 0.9])
+def test_a_buffer_that_is_fed_may_be_used_again(preemphasis: float):
+    vocoder = small_vocoder(WAVEFORM, preemphasis=preemphasis)
+    mel, wav = torch.randn(BANDS, 24) * 2.5 - 5.0, 0.1 * torch.randn(24 * HOP)
+    for stream, whole, length in (
+        (vocoder.stream(8), mel, 3),
+        (vocoder.stream_copy(8), wav, 5),
+    ):
+        expected, (first, *rest) = [], whole.split(length, dim=-1)
+        twin = vocoder.stream(8) if whole is mel else vocoder.stream_copy(8)
+        for piece in (first, *rest):
+            expected += twin.feed(piece.clone())
+        buffer, got = torch.empty_like(first), []
+        for piece in (first, *rest):
+            buffer[..., : piece.shape[-1]] = piece
+            got += stream.feed(buffer[..., : piece.shape[-1]])
+        buffer.fill_(0.5)
+        assert torch.equal(torch.cat([*got, stream.flush()]), torch.cat([*expected, twin.flush()]))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_audio_comes_with_the_frame_that_it_waits_for(kind):
     vocoder = small_vocoder(KINDS[kind])
