@@ -42,14 +42,24 @@ OGG_CUT = re.compile(r"Ogg ?: (?:Last page lacks an end-of-stream bit|Junk after
 MP3_SLACK = 2 * 1152
 """Samples by which an MP3's stated length may be off: encoder delay and padding come in frames of 1152."""
 WRONG_PLACE = frozenset({"MP3", "VORBIS"})
-"""Formats in which libsndfile's seeking, which soundfile does after each read, too, ends up beside the place (MP3
-anywhere, Vorbis at the end)."""
+"""Formats in which libsndfile's seeking ends up beside the place (MP3 anywhere, Vorbis at the end)."""
 SPH_SAMPLES = re.compile(rb"^sample_count -i (\d+)", re.MULTILINE)
 
 BANDWIDTH_FFT = 2048
 BANDWIDTH_RANGE_DB = 65.0
 BANDWIDTH_FRAMES = 4096
 """Frames that are looked at, evenly spread: enough for a percentile, and bounded memory for hours of audio."""
+
+
+class AudioFile(soundfile.SoundFile):
+    """An open audio file; what follows a read is read without seeking where seeking is not exact.
+
+    soundfile seeks before and after each read of a file that it takes for seekable; ``read`` then wants a number.
+    """
+
+    def seekable(self) -> bool:
+        """Return whether seeking is exact; to sample 0 it always is."""
+        return super().seekable() and not WRONG_PLACE & {self.format, self.subtype}
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,7 @@ def read_header(path: str | Path) -> AudioHeader:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[soundfile.SoundFile]:
+def opened(path: Path) -> Iterator[AudioFile]:
     """Open an audio file; whatever a reader throws is one kind of error with the file's name."""
     try:
         if path.stat().st_size == 0:
@@ -100,7 +110,7 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
             # By name, not as a stream: soundfile's callbacks for streams can crash the interpreter.
             with (
                 with_length(path, flac.held) if unknown else nullcontext(path) as file,
-                soundfile.SoundFile(file) as audio,
+                AudioFile(file) as audio,
             ):
                 yield audio
         except soundfile.LibsndfileError as error:
@@ -127,7 +137,8 @@ def load_audio(path: str | Path) -> tuple[np.ndarray, int]:
 
 
 def _load(path: Path) -> tuple[np.ndarray, int]:
-    samples, sample_rate = next(decoded(path))
+    blocks = list(decoded(path))  # one, but for an MP3 that holds more than its header says
+    samples, sample_rate = blocks[0] if len(blocks) == 1 else (np.concatenate([b for b, _ in blocks]), blocks[0][1])
     bad = np.count_nonzero(~np.isfinite(samples))
     if bad:
         raise EvaganError(f"{path}: {bad} of {samples.size} samples are NaN or infinite")
@@ -139,7 +150,7 @@ def decoded(path: Path, seconds: float | None = None) -> Iterator[tuple[np.ndarr
 
     Args:
         path: An audio file.
-        seconds: Of a block; one block when None. Formats that libsndfile can only read in one go are in memory whole.
+        seconds: Of a block; one block when None.
 
     Raises:
         EvaganError: If it cannot be opened or has no samples; in the place of the last block, if the file is shorter
@@ -147,13 +158,13 @@ def decoded(path: Path, seconds: float | None = None) -> Iterator[tuple[np.ndarr
     """
     with opened(path) as audio:
         notes, expected, container, sample_rate = audio.extra_info, audio.frames, audio.format, audio.samplerate
-        size = None if seconds is None else max(round(seconds * sample_rate), 1)
-        in_one_go, read = size is None or WRONG_PLACE & {container, audio.subtype}, 0
-        block = audio.read(-1 if in_one_go else size, dtype="float32", always_2d=True)
-        while not in_one_go and len(block) == size:
-            read += size
+        # One more than there are, so that one block is the last one, too.
+        length, read = expected + 1 if seconds is None else max(round(seconds * sample_rate), 1), 0
+        block = audio.read(length, dtype="float32", always_2d=True)
+        while len(block) == length:
+            read += length
             yield block, sample_rate
-            block = audio.read(size, dtype="float32", always_2d=True)
+            block = audio.read(length, dtype="float32", always_2d=True)
     check_notes(path, notes)
     if container == "NIST":
         with path.open("rb") as stream:
@@ -164,8 +175,8 @@ def decoded(path: Path, seconds: float | None = None) -> Iterator[tuple[np.ndarr
         raise EvaganError(f"{path}: truncated: {read} samples could be read, its header states {expected}")
     if not read:
         raise EvaganError(f"{path}: no samples in it")
-    for first in range(0, len(block), size or len(block)):
-        yield block[first : first + size if size else None], sample_rate
+    if len(block):
+        yield block, sample_rate
 
 
 def check_notes(path: Path, notes: str) -> None:

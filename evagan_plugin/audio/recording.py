@@ -1,4 +1,7 @@
-"""Audio files read by seeking: of an hour, no more than the seconds that are asked for."""
+"""Audio files read by seeking: of an hour, no more than the seconds that are asked for.
+
+Of MP3 and Vorbis, in which seeking is not exact, all that comes before is decoded too, and thrown away block by block.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,11 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from evagan_plugin.audio.archive import audio_file
-from evagan_plugin.audio.io import MP3_SLACK, WRONG_PLACE, check_notes, downmix, opened
+from evagan_plugin.audio.io import MP3_SLACK, AudioFile, check_notes, downmix, opened
 from evagan_plugin.errors import EvaganError
+
+PASSED_OVER = 2**16
+"""Samples of what stands before a stretch that are decoded at a time where seeking is not exact."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class Recording:
 
     path: str
     """For errors."""
-    audio: soundfile.SoundFile
+    audio: AudioFile
     first: int
     """Sample of the file that it begins with."""
     last: int
@@ -56,11 +61,16 @@ class Recording:
 
     def _read(self, first: int, samples: int) -> np.ndarray:
         """Return samples (T, channels) of the file."""
-        beside = bool(WRONG_PLACE & {self.audio.format, self.audio.subtype})
-        begin = 0 if beside else first
-        self.audio.seek(begin)
-        # In one go: soundfile seeks between two reads, too.
-        return self.audio.read(first - begin + samples, dtype="float32", always_2d=True)[first - begin :]
+        if self.audio.seekable():
+            self.audio.seek(first)
+        else:
+            self.audio.seek(0)
+            left = first
+            while left and (passed := len(self.audio.read(min(left, PASSED_OVER), dtype="float32"))):
+                left -= passed
+        # No more than the header states, as where seeking is exact.
+        samples = min(samples, max(self.audio.frames - first, 0))
+        return self.audio.read(samples, dtype="float32", always_2d=True)
 
 
 @contextmanager

@@ -13,7 +13,8 @@ class GatheredMels(nn.Module):
     """Mean, mean of the squares, lowest and highest value of the log-mels that were trained on: ``values`` (4,).
 
     Float buffers, as of the step count: checkpoints carry them, and hosts average them. A batch with a value that is
-    not finite is left out and not counted. Under ``torch.distributed`` all workers gather the same, from the batches of all.
+    not finite is left out and not counted. Under ``torch.distributed`` all workers gather the same, from the batches of
+    all.
     """
 
     def __init__(self) -> None:
