@@ -43,7 +43,7 @@ HEAD = (
     "s/s of audio",
     "of HiFi-GAN's time",
     "first audio after (s)",
-    "peak memory (MiB)",
+    "peak memory, 1 thread (MiB)",
 )
 
 
@@ -66,7 +66,7 @@ class Measured:
     first_audio: float | None
     """Seconds of mel frames that the first sample of a stream waits for; None for what cannot stream."""
     peak: int | None
-    """Growth of a process's peak memory (bytes) over the synthesis; None where it was not measured."""
+    """Growth of a process's peak memory (bytes) over the synthesis with one thread; None where it was not measured."""
 
 
 def inference(
@@ -76,13 +76,15 @@ def inference(
     threads: Annotated[list[int] | None, typer.Option(help="Threads on the CPU; repeatable.")] = None,
     seconds: Annotated[float, typer.Option(help="Length of the synthesised audio (seconds).")] = 2.0,
     rounds: Annotated[int, typer.Option(help="Timed syntheses of each, interleaved, after one that is not.")] = 5,
-    memory: Annotated[bool, typer.Option(help="Measure peak memory, each in a process of its own.")] = True,
+    memory: Annotated[bool, typer.Option(help="Measure peak memory, each in its own process, 1 thread.")] = True,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cuda" if torch.cuda.is_available() else "cpu",
     out: Annotated[Path | None, typer.Option(help="Directory for inference.md, .json and .png.")] = None,
 ) -> None:
     """Print what a second of audio costs: ESPnet's and Coqui's HiFi-GAN, Vocos, BigVGAN and our presets."""
     if seconds <= 0 or rounds < 1 or min(threads or [1]) < 1:
         raise UsageError("--seconds, --rounds and --threads must be positive")
+    if device != "cpu" and "onnxruntime" in (engine or ()):
+        raise UsageError(f"--engine onnxruntime runs on the CPU: --device cpu, or --engine torch for --device {device}")
     checked_device(device)
     names = [*dict.fromkeys([HIFIGAN, *(rival or RIVALS)]), *(preset or PRESETS)]
     for name in names:

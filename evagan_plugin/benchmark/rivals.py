@@ -45,15 +45,20 @@ VOCOS_SIZES = {
 Rival = tuple[MelConfig, nn.Module]
 
 
-def espnet_hifigan(mel: MelConfig) -> nn.Module:
+def espnet_hifigan(mel: MelConfig, remedy: str = "") -> nn.Module:
     """Return ESPnet's HiFi-GAN v1 generator for a mel, weight norm on.
+
+    Args:
+        mel: What it takes.
+        remedy: What a user can do where it has no such generator, for the error.
 
     Raises:
         UsageError: If its upsampling for this hop length is not known.
         EvaganError: If ESPnet is not installed.
     """
     if mel.hop_length not in HIFIGAN_RATES:
-        raise UsageError(f"HiFi-GAN is measured at hop lengths {', '.join(map(str, HIFIGAN_RATES))}: --no-hifigan")
+        known = ", ".join(map(str, HIFIGAN_RATES))
+        raise UsageError(f"HiFi-GAN is measured at hop lengths {known}, not {mel.hop_length}{remedy and f': {remedy}'}")
     rates = HIFIGAN_RATES[mel.hop_length]
     return require("espnet2.gan_tts.hifigan.hifigan", "espnet").HiFiGANGenerator(
         in_channels=mel.n_mels,

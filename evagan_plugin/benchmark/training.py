@@ -48,7 +48,7 @@ def training(
     formats = ["nchw", "channels_last"] if memory_format == "both" else [memory_format]
     makers: dict[str, Callable[[], nn.Module | None]] = {preset: lambda: None}
     if hifigan:
-        makers[HIFIGAN] = lambda: espnet_hifigan(config.mel)
+        makers[HIFIGAN] = lambda: espnet_hifigan(config.mel, "--no-hifigan")
     systems = {
         (name, kind): _System(config, make(), FORMATS[kind], batch, device)
         for name, make in makers.items()

@@ -84,6 +84,7 @@ def test_the_command_sets_engines_and_generators_side_by_side(tmp_path):
         ({"seconds": 0.0}, "must be positive"),
         ({"threads": [0]}, "must be positive"),
         ({"engine": ["onxruntime"]}, "did you mean 'onnxruntime'"),
+        ({"device": "cuda", "engine": ["torch", "onnxruntime"]}, "--engine onnxruntime runs on the CPU"),
         ({"rival": ["Vocos"]}, "unknown rival 'Vocos'"),
         ({"preset": ["eva_gan_tiny"]}, "eva_gan_tiny"),
     ],

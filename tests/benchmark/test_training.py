@@ -42,5 +42,7 @@ def test_the_command_prints_a_row_per_memory_format():
 def test_a_hop_that_hifigan_has_not_is_reported():
     config = small_config()
     object.__setattr__(config, "mel", replace(config.mel, hop_length=200))
-    with pytest.raises(UsageError, match="--no-hifigan"):
+    with pytest.raises(UsageError, match=r"256, 512, not 200: --no-hifigan$"):
+        espnet_hifigan(config.mel, "--no-hifigan")
+    with pytest.raises(UsageError, match=r"256, 512, not 200$"):
         espnet_hifigan(config.mel)
