@@ -93,12 +93,12 @@ def synth(
         typer.Option("--initial_frames", "--initial-frames", min=1, help="Standard input: frames of the first chunk."),
     ] = None,
     stdin: Annotated[
-        Stdin,
+        Stdin | None,
         typer.Option(
-            help="What standard input is, little endian: mel, frame after frame of n_mels float32 values; or pcm, "
-            "16-bit samples of one channel at the model's rate."
+            help="What standard input is, little endian: mel (if not given), frame after frame of n_mels float32 "
+            "values; or pcm, 16-bit samples of one channel at the model's rate."
         ),
-    ] = Stdin.mel,
+    ] = None,
     allow_pipes: AllowPipes = False,
 ) -> None:
     """Synthesise waveforms; audio that goes in comes out exactly as long as it was."""
@@ -110,8 +110,9 @@ def synth(
     piped = [str(path) == "-" for path in (source, out_dir)]
     if any(piped) and not all(piped):
         raise UsageError("SOURCE - and OUT_DIR - go together: standard input is synthesised to standard output")
-    if initial_frames and not any(piped):
-        raise UsageError("--initial_frames is for standard input (SOURCE - and OUT_DIR -)")
+    for option, value in {"--initial_frames": initial_frames, "--stdin": stdin}.items():
+        if value and not any(piped):
+            raise UsageError(f"{option} is for standard input (SOURCE - and OUT_DIR -)")
     utterances = [] if any(piped) else find_utterances(source, features=True, pipes=allow_pipes)
     check_vocoder(model, config, engine, device, dtype.value, threads)
 
@@ -123,7 +124,8 @@ def synth(
         from evagan_plugin.inference.pipe import standard_streams, synthesize_pipe
         from evagan_plugin.inference.stream import CHUNK_FRAMES
 
-        synthesize_pipe(vocoder, *standard_streams(), stdin.value, chunk_frames or CHUNK_FRAMES, initial_frames)
+        kind = (stdin or Stdin.mel).value
+        synthesize_pipe(vocoder, *standard_streams(), kind, chunk_frames or CHUNK_FRAMES, initial_frames)
         return
     failed = synthesize_all(vocoder, utterances, out_dir, chunk_frames)
     typer.echo(f"{len(utterances) - len(failed)} of {len(utterances)} utterances written to {out_dir}")

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PositiveInt
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Size = Annotated[int, Field(gt=0, le=2**16)]
-"""Of what memory is taken for: a slip of the finger is told before it is."""
+"""A number that memory is allocated by: a mistyped one is reported before that."""
 Sizes = Annotated[tuple[Size, ...], Field(min_length=1)]
 PositiveInts = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 

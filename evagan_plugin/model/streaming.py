@@ -65,7 +65,7 @@ class Past:
         """
         if not tail:
             return y
-        # Of what is left out at the beginning, as many steps are kept as have come: the shape tells where it is.
+        # Kept are the tail and, before it, up to `first` steps: fewer while fewer have come, as the shape tells.
         before = y.new_zeros(*y.shape[:-1], tail) if self._before is None else next(self._before)
         left_out = before.shape[-1] - tail
         common = y[..., :tail] + before[..., left_out:]

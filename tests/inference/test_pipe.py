@@ -145,6 +145,7 @@ def test_standard_streams_that_are_closed_are_told(model):
         (["-", "out"], "SOURCE - and OUT_DIR - go together"),
         (["mel.npy", "-"], "SOURCE - and OUT_DIR - go together"),
         (["mel.npy", "out", "--initial_frames", "2"], "--initial_frames is for standard input"),
+        (["mel.npy", "out", "--stdin", "pcm"], "--stdin is for standard input"),
         (["-", "-", "--stdin", "wav"], "'wav' is not one of"),
         (["-", "-", "--chunk_frames", "0"], "greater than or equal to 1"),
     ],
