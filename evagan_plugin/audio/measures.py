@@ -54,10 +54,15 @@ def measure(wav: np.ndarray, sample_rate: int) -> Measures:
 
 def frame_levels(wav: np.ndarray, sample_rate: int, seconds: float = FRAME_SECONDS) -> np.ndarray:
     """Return the level (dBFS, mean power of the channels) of each frame of samples ``(channels, T)``; one at least."""
-    size = min(max(round(seconds * sample_rate), 1), wav.shape[1])
+    size = min(frame_samples(sample_rate, seconds), wav.shape[1])
     frames = wav[:, : wav.shape[1] // size * size].reshape(len(wav), -1, size)
     power = np.square(frames, dtype=np.float32).mean(axis=(0, 2), dtype=np.float64)
     return 10 * np.log10(np.maximum(power, 10 ** (QUIETEST_DB / 10)))
+
+
+def frame_samples(sample_rate: int, seconds: float) -> int:
+    """Return the samples of a frame of about so many seconds."""
+    return max(round(seconds * sample_rate), 1)
 
 
 def _silence(levels: np.ndarray) -> float:

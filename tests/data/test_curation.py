@@ -17,7 +17,7 @@ from evagan_plugin.config import load_section
 from evagan_plugin.config.curation import CurationRules
 from evagan_plugin.data.curation import curate as curation
 from evagan_plugin.data.curation.curate import Split, curate
-from evagan_plugin.data.curation.items import cut_places
+from evagan_plugin.data.curation.items import Item, cut, cut_places
 from evagan_plugin.data.formatting import format_data_dir
 from evagan_plugin.data.kaldi import DataDir, write_table
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
@@ -134,6 +134,18 @@ def test_cuts_respect_their_limits_whatever_the_sound():
         levels = np.random.default_rng(seed).uniform(-80, 0, 20000 + 777 * seed)
         places = np.array([0, *cut_places(levels, 3, 30), len(levels) / 100])
         assert np.all((np.diff(places) >= 3 - 1e-9) & (np.diff(places) <= 30 + 1e-9))
+
+
+@pytest.mark.parametrize("rate", [11025, 22050, 16000])
+def test_cuts_lie_in_the_pauses_at_every_sample_rate(tmp_path, rate):
+    """10 ms are no whole number of samples at 11025 and 22050 Hz."""
+    sound = 0.1 * np.random.default_rng(0).standard_normal((120, 5 * rate))
+    sound[:, round(4.5 * rate) :] = 0
+    soundfile.write(tmp_path / "long.wav", sound.ravel(), rate)
+    parts = cut(Item("long", str(tmp_path / "long.wav"), utterance="long"), CurationRules())
+    assert (parts[0].start, parts[-1].end) == (0, 600)
+    assert all(part.end % 5 >= 4.5 or part.end == 600 for part in parts), "cut in a pause"
+    assert all(3 <= part.end - part.start <= 30 for part in parts)
 
 
 def test_other_rules_measure_nothing_again_and_the_same_call_gives_the_same_bytes(source, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """What is curated: the items of a data directory, and where long recordings are cut into them."""
 
 import itertools
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from evagan_plugin.audio.archive import archive_of, audio_file
 from evagan_plugin.audio.io import check_notes, opened
-from evagan_plugin.audio.measures import frame_levels
+from evagan_plugin.audio.measures import frame_levels, frame_samples
 from evagan_plugin.config.curation import CurationRules
 from evagan_plugin.data.kaldi import DataDir, read_table
 from evagan_plugin.errors import EvaganError, UsageError, some
@@ -16,6 +17,7 @@ from evagan_plugin.errors import EvaganError, UsageError, some
 PAUSE_SECONDS = 0.2
 """A cut goes through the middle of the quietest stretch of this length."""
 STEP_SECONDS = 0.01
+"""A frame whose level is looked at: about this long, a whole number of samples."""
 BLOCK_SECONDS = 30
 OVERSHOOT = 0.5
 """Seconds by which a segment may end after its recording, as in ``evagan format``."""
@@ -116,32 +118,34 @@ def cut(item: Item, rules: CurationRules) -> list[Item]:
         if (last - first) / rate <= rules.longest_cut:
             return [item]
         audio.seek(first)
-        block = round(STEP_SECONDS * rate) * round(BLOCK_SECONDS / STEP_SECONDS)
+        step = frame_samples(rate, STEP_SECONDS)
+        block = step * round(BLOCK_SECONDS / STEP_SECONDS)
         levels = [
             frame_levels(audio.read(min(block, last - at), dtype="float32", always_2d=True).T, rate, STEP_SECONDS)
-            for at in range(first, last - round(STEP_SECONDS * rate), block)
+            for at in range(first, last - step, block)
         ]
-    places = cut_places(np.concatenate(levels), rules.shortest_cut, rules.longest_cut)
-    bounds = [round(first / rate + place, 2) for place in places]
+    places = cut_places(np.concatenate(levels), rules.shortest_cut, rules.longest_cut, step / rate)
+    bounds = [round(first / rate + place, 6) for place in places]
     bounds = [item.start, *bounds, item.end if item.end != -1 else round(last / rate, 6)]
     return [item.part(start, end) for start, end in itertools.pairwise(bounds)]
 
 
-def cut_places(levels: np.ndarray, shortest: float, longest: float) -> list[float]:
-    """Return where to cut a stretch (seconds), given the level (dB) of each of its frames of 10 ms.
+def cut_places(levels: np.ndarray, shortest: float, longest: float, step: float = STEP_SECONDS) -> list[float]:
+    """Return where to cut a stretch (seconds), given the level (dB) of each of its frames of ``step`` seconds.
 
     Every part is ``shortest`` to ``longest`` seconds long, and each cut lies in the quietest 0.2 s that allow it.
     """
-    width = round(PAUSE_SECONDS / STEP_SECONDS)
+    width = round(PAUSE_SECONDS / step)
     means = np.convolve(
         np.pad(levels, (width // 2, width - 1 - width // 2), mode="edge"), np.ones(width) / width, "valid"
     )
-    least, most = round(shortest / STEP_SECONDS), round(longest / STEP_SECONDS)
+    # Rounded first: 3 / 0.01 lies a hair beside 300.
+    least, most = math.ceil(round(shortest / step, 6)), math.floor(round(longest / step, 6))
     places, start = [], 0
     while len(levels) - start > most:
         first, last = start + least, min(start + most, len(levels) - least)
         start = first + int(np.argmin(means[first : last + 1]))
-        places.append(start * STEP_SECONDS)
+        places.append(start * step)
     return places
 
 
