@@ -43,21 +43,35 @@ class Recording:
         return replace(self, first=self.first + first, last=self.first + last)
 
     def __getitem__(self, stretch: slice) -> np.ndarray:
-        """Return samples (T,) as float32, full scale 1.0, the mean of all channels.
+        """Return samples (T,) as float32, full scale 1.0, the mean of all channels; the rest as :meth:`channels`."""
+        first, last, _ = stretch.indices(len(self))
+        return downmix(self.channels(first, last))
+
+    def blocks(self, samples: int) -> Iterator[np.ndarray]:
+        """Yield all of it as :meth:`channels`, in blocks (channels, T) of so many samples, of which the last has fewer.
+
+        Of a format that cannot be read by seeking all is read first, and only once.
+        """
+        whole = self.channels(0, len(self)) if not self.audio.seekable() else None
+        for first in range(0, len(self), samples):
+            last = min(first + samples, len(self))
+            yield self.channels(first, last) if whole is None else whole[:, first:last]
+
+    def channels(self, first: int, last: int) -> np.ndarray:
+        """Return samples (channels, T) as float32, full scale 1.0, from a sample of it to the one after the last.
 
         At the end of an MP3, whose header is not exact, there may be fewer.
 
         Raises:
             EvaganError: If the file ends before they do.
         """
-        first, last, _ = stretch.indices(len(self))
         samples = self._read(self.first + first, max(last - first, 0))
         if len(samples) < last - first - (MP3_SLACK if self.audio.format == "MP3" else 0):
             raise EvaganError(
                 f"{self.path}: truncated: {len(samples)} of {last - first} samples could be read at sample "
                 f"{self.first + first}, its header states {self.audio.frames}"
             )
-        return downmix(np.ascontiguousarray(samples.T))
+        return np.ascontiguousarray(samples.T)
 
     def _read(self, first: int, samples: int) -> np.ndarray:
         """Return samples (T, channels) of the file."""

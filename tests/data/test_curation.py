@@ -17,7 +17,7 @@ from evagan_plugin.config import load_section
 from evagan_plugin.config.curation import CurationRules
 from evagan_plugin.data.curation import curate as curation
 from evagan_plugin.data.curation.curate import Split, curate
-from evagan_plugin.data.curation.items import Item, cut, cut_places
+from evagan_plugin.data.curation.items import Item, cut, cut_places, read_stretch
 from evagan_plugin.data.formatting import format_data_dir
 from evagan_plugin.data.kaldi import DataDir, write_table
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
@@ -146,6 +146,28 @@ def test_cuts_lie_in_the_pauses_at_every_sample_rate(tmp_path, rate):
     assert (parts[0].start, parts[-1].end) == (0, 600)
     assert all(part.end % 5 >= 4.5 or part.end == 600 for part in parts), "cut in a pause"
     assert all(3 <= part.end - part.start <= 30 for part in parts)
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "ogg"])
+def test_a_stretch_is_that_of_the_whole_where_seeking_ends_up_beside_the_place(tmp_path, suffix):
+    seconds = np.arange(20 * RATE) / RATE
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, 0.5 * np.sin(2 * np.pi * (300 + 20 * seconds) * seconds), RATE)
+    whole = load_audio(path)[0]
+    for start, end in ((3.21, 5.0), (19.9, -1.0)):
+        wav, rate, _ = read_stretch(Item("a", str(path), start, end))
+        assert rate == RATE
+        length = round(5 * RATE) - round(start * RATE) if end > 0 else whole.shape[1] - round(start * RATE)
+        expected = whole[:, round(start * RATE) : round(start * RATE) + length]
+        np.testing.assert_allclose(wav[:, : expected.shape[1]], expected[:, : wav.shape[1]], atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "ogg"])
+def test_compressed_recordings_are_cut_in_their_pauses(source, tmp_path, suffix):
+    soundfile.write(tmp_path / f"long.{suffix}", load_audio(DataDir.read(source).wav["long"])[0][0], RATE)
+    parts = cut(Item("long", str(tmp_path / f"long.{suffix}"), utterance="long"), CurationRules())
+    assert len(parts) >= 2
+    assert all(part.end % 5 >= 4.45 for part in parts[:-1])
 
 
 def test_other_rules_measure_nothing_again_and_the_same_call_gives_the_same_bytes(source, tmp_path, monkeypatch):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from evagan_plugin.audio.archive import archive_of, audio_file
-from evagan_plugin.audio.io import check_notes, opened
+from evagan_plugin.audio.archive import archive_of
 from evagan_plugin.audio.measures import frame_levels, frame_samples
+from evagan_plugin.audio.recording import Recording, open_recording
 from evagan_plugin.config.curation import CurationRules
-from evagan_plugin.data.kaldi import DataDir, read_table
+from evagan_plugin.data.kaldi import DataDir, Segment, read_table
 from evagan_plugin.errors import EvaganError, UsageError, some
 
 PAUSE_SECONDS = 0.2
@@ -19,8 +19,6 @@ PAUSE_SECONDS = 0.2
 STEP_SECONDS = 0.01
 """A frame whose level is looked at: about this long, a whole number of samples."""
 BLOCK_SECONDS = 30
-OVERSHOOT = 0.5
-"""Seconds by which a segment may end after its recording, as in ``evagan format``."""
 NAMES = {"speaker": "utt2spk", "lang": "utt2lang", "category": "utt2category"}
 """Columns that pass through, and their tables; without utt2category, ``utt2kind`` is the category."""
 
@@ -91,18 +89,13 @@ def read_stretch(item: Item) -> tuple[np.ndarray, int, str]:
     Raises:
         EvaganError: If the file is unreadable or truncated, or the stretch is not in it.
     """
-    with audio_file(item.source) as path, opened(path) as audio:
-        check_notes(path, audio.extra_info)
-        first, last = _bounds(item, audio.frames, audio.samplerate)
-        audio.seek(first)
-        wav = audio.read(last - first, dtype="float32", always_2d=True).T
-        if wav.shape[1] < last - first and audio.format != "MP3":
-            raise EvaganError(f"{item.source}: truncated: {wav.shape[1]} of {last - first} samples could be read")
+    with open_recording(item.source) as recording:
+        wav = recording.channels(*_bounds(item, recording))
         if wav.shape[1] == 0:
             raise EvaganError(f"{item.source}: no samples in it")
         if not np.isfinite(wav).all():
             raise EvaganError(f"{item.source}: samples are NaN or infinite")
-        return np.ascontiguousarray(wav), audio.samplerate, audio.subtype
+        return wav, recording.sample_rate, recording.audio.subtype
 
 
 def cut(item: Item, rules: CurationRules) -> list[Item]:
@@ -111,19 +104,15 @@ def cut(item: Item, rules: CurationRules) -> list[Item]:
     Raises:
         EvaganError: If it cannot be read.
     """
-    with audio_file(item.source) as path, opened(path) as audio:
-        check_notes(path, audio.extra_info)
-        rate = audio.samplerate
-        first, last = _bounds(item, audio.frames, rate)
+    with open_recording(item.source) as recording:
+        rate = recording.sample_rate
+        first, last = _bounds(item, recording)
         if (last - first) / rate <= rules.longest_cut:
             return [item]
-        audio.seek(first)
         step = frame_samples(rate, STEP_SECONDS)
-        block = step * round(BLOCK_SECONDS / STEP_SECONDS)
-        levels = [
-            frame_levels(audio.read(min(block, last - at), dtype="float32", always_2d=True).T, rate, STEP_SECONDS)
-            for at in range(first, last - step, block)
-        ]
+        blocks = recording.part(first, last).blocks(step * round(BLOCK_SECONDS / STEP_SECONDS))
+        # A whole number of frames; what is shorter than one has no level.
+        levels = [frame_levels(block, rate, STEP_SECONDS) for block in blocks if block.shape[1] >= step]
     places = cut_places(np.concatenate(levels), rules.shortest_cut, rules.longest_cut, step / rate)
     bounds = [round(first / rate + place, 6) for place in places]
     bounds = [item.start, *bounds, item.end if item.end != -1 else round(last / rate, 6)]
@@ -149,13 +138,9 @@ def cut_places(levels: np.ndarray, shortest: float, longest: float, step: float 
     return places
 
 
-def _bounds(item: Item, frames: int, sample_rate: int) -> tuple[int, int]:
+def _bounds(item: Item, recording: Recording) -> tuple[int, int]:
     """Return first sample of an item and the one after its last."""
-    end = frames / sample_rate if item.end == -1 else item.end
-    first, last = round(item.start * sample_rate), min(round(end * sample_rate), frames)
-    if first >= last or end > frames / sample_rate + OVERSHOOT:
-        raise EvaganError(
-            f"{item.source}: segment {item.start} to {item.end} s is not inside the recording of "
-            f"{frames / sample_rate:.3f} s"
-        )
-    return first, last
+    try:
+        return Segment("", item.start, item.end).bounds(len(recording), recording.sample_rate)
+    except EvaganError as error:
+        raise EvaganError(f"{item.source}: {error}") from None
