@@ -19,16 +19,17 @@ def curate(
     """Measure every utterance: bandwidth, codec cuts, clipping, speech, loudness, noise, duplicates; keep the good."""
     from evagan_plugin.config import load_section
     from evagan_plugin.config.curation import CurationRules
-    from evagan_plugin.data.curation.curate import Split, curate
+    from evagan_plugin.data.curation.curate import Split, curate, curate_part
     from evagan_plugin.evaluation.report.curation import check_report, write_report
 
     part = Split.parse(split)
     chosen = load_section(CurationRules, rules) if rules else CurationRules()
     check_report()
-    result = curate(data_dir, out_dir, chosen, nj, part, against or ())
     if part.count > 1:
-        typer.echo(f"part {split}: {len(result.rows)} items measured, {len(result.unreadable)} unreadable", err=True)
+        counts = curate_part(data_dir, out_dir, chosen, part, nj)
+        typer.echo(f"part {split}: {counts.readable} items measured, {counts.unreadable} unreadable", err=True)
         return
+    result = curate(data_dir, out_dir, chosen, nj, against or ())
     for line in result.lines():
         typer.echo(line, err=True)
     typer.echo(f"  report: {write_report(result)}", err=True)

@@ -61,7 +61,7 @@ class CurationRules:
     max_duplicate_error: LimitShare = 0.15
     """Share of a fingerprint's bits in which two recordings of one sound may differ; unrelated ones have 0.5."""
     max_unreadable: Share = 0.01
-    """Share of recordings that may be unreadable; with more of them nothing is curated."""
+    """Share of the items that may be unreadable, as in ``mix.yaml``; with more of them nothing is written."""
 
     def __post_init__(self) -> None:
         if self.longest_cut < 2 * self.shortest_cut:

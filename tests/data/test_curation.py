@@ -16,7 +16,7 @@ from evagan_plugin.audio.io import load_audio
 from evagan_plugin.config import load_section
 from evagan_plugin.config.curation import CurationRules
 from evagan_plugin.data.curation import curate as curation
-from evagan_plugin.data.curation.curate import Split, curate
+from evagan_plugin.data.curation.curate import PartCounts, Split, curate, curate_part
 from evagan_plugin.data.curation.items import Item, cut, cut_places, read_stretch
 from evagan_plugin.data.formatting import format_data_dir
 from evagan_plugin.data.kaldi import DataDir, write_table
@@ -208,7 +208,7 @@ def test_copies_are_left_out_within_and_across_sources(source, tmp_path):
 def test_splits_together_give_the_bytes_of_one_run(source, tmp_path):
     curate(source, tmp_path / "one", OPEN)
     for number in (1, 2, 3):
-        curate(source, tmp_path / "three", OPEN, split=Split(number, 3))
+        curate_part(source, tmp_path / "three", OPEN, Split(number, 3))
     assert not (tmp_path / "three" / "curation.tsv").exists()
     curate(source, tmp_path / "three", OPEN)
     one, three = contents(tmp_path / "one"), contents(tmp_path / "three")
@@ -221,6 +221,28 @@ def test_too_many_unreadable_are_refused_and_nothing_is_written(source, tmp_path
     with pytest.raises(EvaganError, match=r"3 of 4 items are unreadable, more than max_unreadable 0.01 allows; .*u0"):
         curate(tmp_path / "bad", tmp_path / "out", CurationRules())
     assert not (tmp_path / "out" / "curation.tsv").exists()
+
+
+def test_max_unreadable_0_lets_none_through(source, tmp_path):
+    with pytest.raises(EvaganError, match=r"1 of 12 items are unreadable, more than max_unreadable 0 allows"):
+        curate(source, tmp_path / "out", CurationRules(min_bandwidth=None, max_unreadable=0.0))
+
+
+def test_a_part_counts_and_refuses_nothing(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(curation, "sort_out", lambda *_: pytest.fail("a part has no duplicates"))
+    data = DataDir.read(source)
+    write_table(tmp_path / "bad" / "wav.scp", {f"u{n}": data.wav["broken"] for n in range(3)} | {"v": data.wav["good"]})
+    strict = CurationRules(max_unreadable=0.0)
+    found = [curate_part(tmp_path / "bad", tmp_path / "out", strict, Split(number, 2)) for number in (1, 2)]
+    assert PartCounts(1, 0) in found or PartCounts(1, 3) in found
+    assert (sum(part.readable for part in found), sum(part.unreadable for part in found)) == (1, 3)
+
+
+def test_nothing_readable_is_said_so(source, tmp_path):
+    data = DataDir.read(source)
+    write_table(tmp_path / "bad" / "wav.scp", {"u": data.wav["broken"]})
+    with pytest.raises(EvaganError, match=r"^no item can be read: see .*left_out\.tsv"):
+        curate(tmp_path / "bad", tmp_path / "out", OPEN)
 
 
 def test_rules_that_leave_nothing_say_so(source, tmp_path):

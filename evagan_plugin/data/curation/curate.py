@@ -82,23 +82,23 @@ class Split:
         return stable_hash(item.source) % self.count == self.number - 1
 
 
-def curate(
-    source: Path,
-    out: Path,
-    rules: CurationRules,
-    jobs: int = 1,
-    split: Split = Split(),
-    against: Sequence[Path] = (),
-) -> Curation:
+@dataclass(frozen=True)
+class PartCounts:
+    """What a part of a split found; rules are for the whole."""
+
+    readable: int
+    """Items."""
+    unreadable: int
+
+
+def curate(source: Path, out: Path, rules: CurationRules, jobs: int = 1, against: Sequence[Path] = ()) -> Curation:
     """Measure a Kaldi data directory and write ``curation.tsv``, ``left_out.tsv`` and ``kept/`` into ``out``.
 
     Args:
         source: Data directory, with or without ``segments``; ``utt2lang`` and ``utt2category`` pass through.
-        out: Output directory; what an earlier run measured is taken up. Several splits of one directory share it: each
-            writes a journal of its own, and a run without a split takes up all of them.
+        out: Output directory; what an earlier run, or :func:`curate_part`, measured is taken up.
         rules: What is left out.
         jobs: Number of processes.
-        split: Which part is measured; anything but the whole writes its journal and nothing else.
         against: Outputs of other sources: what sounds like something that they kept is left out.
 
     Raises:
@@ -107,24 +107,58 @@ def curate(
             written.
     """
     data = DataDir.read(source)
-    items = [item for item in read_items(data, source) if split.holds(item)]
+    items = read_items(data, source)
     others = _kept_prints(against)
+    with locked(out):
+        journal = Journal(out / JOURNAL, sorted(out.glob(f"{Path(JOURNAL).stem}.*of*.jsonl")))
+        found = _find(items, rules, jobs, journal)
+        result = _result(out, found, rules, others)
+        journal.close(found.keys)
+        _write(result, data, found.cuts)
+    return result
+
+
+def curate_part(source: Path, out: Path, rules: CurationRules, split: Split, jobs: int = 1) -> PartCounts:
+    """Measure one part of a directory into a journal of its own in ``out``, which all parts share; then run the whole.
+
+    Arguments and errors are those of :func:`curate`; nothing is left out yet, however much is unreadable.
+    """
+    items = [item for item in read_items(DataDir.read(source), source) if split.holds(item)]
+    name = f"{Path(JOURNAL).stem}.{split.number}of{split.count}.jsonl"
+    with locked(out / f".{name}.lock"):
+        journal = Journal(out / name)
+        found = _find(items, rules, jobs, journal)
+        journal.close(found.keys)
+    return PartCounts(sum(line["row"] is not None for line in found.lines), len(found.unreadable()))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """All that the journal knows of the items."""
+
+    cuts: dict[str, list[Item] | str]
+    """Parts of each utterance, or why it cannot be read."""
+    lines: list[dict[str, Any]]
+    """Of every part, in the order of the ids."""
+    keys: list[str]
+    """In the journal."""
+    notes: list[str]
+
+    def unreadable(self) -> dict[str, str]:
+        """Return why, by id, of what cannot be read."""
+        found = {utterance: parts for utterance, parts in self.cuts.items() if isinstance(parts, str)}
+        return found | {line["utt_id"]: line["error"] for line in self.lines if line["error"]}
+
+
+def _find(items: list[Item], rules: CurationRules, jobs: int, journal: Journal) -> _Found:
     with_speech, notes = _optional_measures()
     make = partial(Task, speech=with_speech, fingerprint=has_fpcalc())
-    part = split.count > 1
-    name = f"{Path(JOURNAL).stem}.{split.number}of{split.count}.jsonl" if part else JOURNAL
-    with locked(out / f".{name}.lock" if part else out):
-        journal = Journal(out / name, () if part else sorted(out.glob(f"{Path(JOURNAL).stem}.*of*.jsonl")))
-        try:
-            cuts, keys = _cut_all(items, rules, jobs, journal)
-            lines, more = _measure_all(cuts, make, jobs, journal)
-        finally:
-            journal.close()
-        result = _result(out, items, cuts, lines, rules, others, notes)
-        journal.close([*keys, *more])
-        if not part:
-            _write(result, data, cuts)
-    return result
+    try:
+        cuts, keys = _cut_all(items, rules, jobs, journal)
+        lines, more = _measure_all(cuts, make, jobs, journal)
+    finally:
+        journal.close()
+    return _Found(cuts, lines, [*keys, *more], notes)
 
 
 def _optional_measures() -> tuple[bool, list[str]]:
@@ -186,27 +220,19 @@ def _measure_all(
     return [journal.get(key) for key in keys], keys
 
 
-def _result(
-    out: Path,
-    items: list[Item],
-    cuts: dict[str, list[Item] | str],
-    lines: list[dict[str, Any]],
-    rules: CurationRules,
-    others: dict[str, np.ndarray],
-    notes: list[str],
-) -> Curation:
-    unreadable = {utterance: parts for utterance, parts in cuts.items() if isinstance(parts, str)}
-    unreadable |= {line["utt_id"]: line["error"] for line in lines if line["error"]}
-    total = len(lines) + sum(isinstance(parts, str) for parts in cuts.values())
-    if len(unreadable) > max(1, rules.max_unreadable * total) or len(unreadable) == total > 0:
+def _result(out: Path, found: _Found, rules: CurationRules, others: dict[str, np.ndarray]) -> Curation:
+    unreadable = found.unreadable()
+    total = len(found.lines) + sum(isinstance(parts, str) for parts in found.cuts.values())
+    if len(unreadable) > rules.max_unreadable * total:
         first = min(unreadable)
         raise EvaganError(
             f"{len(unreadable)} of {total} items are unreadable, more than max_unreadable {rules.max_unreadable:g} "
             f"allows; the first: {first}: {unreadable[first]}"
         )
-    good = [line for line in lines if line["row"]]
+    good = [line for line in found.lines if line["row"]]
     prints = {line["utt_id"]: unpacked(line["fingerprint"]) for line in good if line["fingerprint"]}
-    return Curation(out, sort_out([Row(**line["row"]) for line in good], prints, rules, others), unreadable, notes)
+    rows = sort_out([Row(**line["row"]) for line in good], prints, rules, others)
+    return Curation(out, rows, unreadable, found.notes)
 
 
 def _kept_prints(folders: Sequence[Path]) -> dict[str, np.ndarray]:
@@ -239,7 +265,8 @@ def _write(result: Curation, data: DataDir, cuts: dict[str, list[Item] | str]) -
     ]
     write_text(out / LEFT_OUT, _tsv(["utt_id", "reason", "audio_filepath"], sorted(left)))
     if not kept:
-        raise EvaganError(f"the rules leave out every item of {len(result.rows)}: see {out / LEFT_OUT}")
+        what = f"the rules leave out every item of {len(result.rows)}" if result.rows else "no item can be read"
+        raise EvaganError(f"{what}: see {out / LEFT_OUT}")
     items = {item.utt_id: item for parts in cuts.values() if not isinstance(parts, str) for item in parts}
     _write_kept(kept, items, data, out / KEPT)
 
