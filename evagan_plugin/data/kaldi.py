@@ -229,10 +229,12 @@ class DataDir:
     def write(self, path: str | Path) -> None:
         """Write every table that has lines, and ``spk2utt``; sorted as Kaldi wants.
 
-        Without ``utt2spk`` each utterance counts as its own speaker, as Kaldi's tools assume.
+        Without ``utt2spk`` each utterance counts as its own speaker, as Kaldi's tools assume. ``wav.scp`` is removed
+        first and written last: its presence is the sign of a finished directory.
         """
         path = Path(path)
         self.check(path)
+        unfinish(path)
         utt2spk = self.utt2spk or {utterance: utterance for utterance in self.utterances}
         spk2utt: dict[str, str] = {}
         for utterance in sorted(utt2spk):
@@ -246,8 +248,15 @@ class DataDir:
                 write_table(path / file, table)
             else:
                 (path / file).unlink(missing_ok=True)
-        # Last, because later stages take its presence as the sign of a finished directory.
         write_table(path / "wav.scp", self.wav)
+
+
+def unfinish(path: Path) -> None:
+    """Remove ``wav.scp`` of a directory: until it is written again, nobody takes the directory for a finished one."""
+    try:
+        (path / "wav.scp").unlink(missing_ok=True)
+    except OSError as error:
+        raise EvaganError(f"cannot write {path / 'wav.scp'}: {error.strerror or error}") from error
 
 
 _OPTIONAL_TABLES = {

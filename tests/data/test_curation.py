@@ -250,6 +250,26 @@ def test_rules_that_leave_nothing_say_so(source, tmp_path):
         curate(source, tmp_path / "out", CurationRules(min_bandwidth=9000, max_unreadable=1.0))
 
 
+def test_what_an_earlier_run_kept_goes_with_its_rules(source, tmp_path):
+    curate(source, tmp_path / "out", OPEN)
+    with pytest.raises(EvaganError, match="leave out every item"):
+        curate(source, tmp_path / "out", CurationRules(min_bandwidth=9000, max_unreadable=1.0))
+    with pytest.raises(UsageError, match=r"has no wav\.scp"):
+        DataDir.read(tmp_path / "out" / "kept")
+
+
+def test_a_rerun_that_ends_in_the_middle_leaves_no_finished_directory(source, tmp_path, monkeypatch):
+    curate(source, tmp_path / "out", OPEN)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(curation, "_write_kept", interrupted)
+        curate(source, tmp_path / "out", CurationRules(min_bandwidth=None, max_unreadable=1.0, min_duration=None))
+    assert not (tmp_path / "out" / "kept" / "wav.scp").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

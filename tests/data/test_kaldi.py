@@ -107,3 +107,15 @@ def test_directory_without_audio_is_refused(tmp_path):
         DataDir.read(tmp_path)
     with pytest.raises(UsageError, match="is not a directory"):
         DataDir.read(tmp_path / "nowhere")
+
+
+def test_a_directory_is_unfinished_until_its_last_table_is_written(tmp_path, monkeypatch):
+    DataDir(wav={"a": "a.wav"}).write(tmp_path)
+
+    def interrupted(path, text):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("evagan_plugin.data.kaldi.write_text", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        DataDir(wav={"r": "r.wav"}, segments={"b": Segment("r", 0.0, 1.0)}).write(tmp_path)
+    assert not (tmp_path / "wav.scp").exists()

@@ -25,7 +25,7 @@ from evagan_plugin.data.curation.items import NAMES, Item, cut, read_items
 from evagan_plugin.data.curation.journal import JOURNAL, Journal, key_of, read_lines
 from evagan_plugin.data.curation.measuring import COLUMNS, Row, Task, measure_item, unpacked
 from evagan_plugin.data.curation.sorting import sort_out
-from evagan_plugin.data.kaldi import DataDir, Segment, write_table
+from evagan_plugin.data.kaldi import DataDir, Segment, unfinish, write_table
 from evagan_plugin.errors import EvaganError, UsageError, library_errors
 from evagan_plugin.utils.files import write_text
 from evagan_plugin.utils.lock import locked
@@ -256,6 +256,7 @@ def read_table(out: Path) -> list[dict[str, str]]:
 
 def _write(result: Curation, data: DataDir, cuts: dict[str, list[Item] | str]) -> None:
     out, kept = result.out, [row for row in result.rows if row.kept == "yes"]
+    unfinish(out / KEPT)  # what an earlier run kept is no longer what the table says
     write_text(out / TABLE, _tsv(COLUMNS, [asdict(row).values() for row in result.rows]))
     left = [(row.utt_id, row.reason, row.audio_filepath) for row in result.rows if row.kept == "no"]
     places = {item.utt_id: item.source for parts in cuts.values() if not isinstance(parts, str) for item in parts}
@@ -290,6 +291,8 @@ def _write_kept(kept: list[Row], items: dict[str, Item], data: DataDir, target: 
         table = {item.utt_id: item.passed[column] for item in chosen if column in item.passed}
         if column != "speaker" and table:
             write_table(target / file, table)
+        elif column != "speaker":
+            (target / file).unlink(missing_ok=True)
     if data.category:
         directory.category = {item.utt_id: data.category[item.utterance] for item in chosen}
     directory.write(target)
