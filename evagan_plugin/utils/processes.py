@@ -4,8 +4,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
@@ -15,7 +15,11 @@ from evagan_plugin.errors import EvaganError
 
 
 def in_processes[T, Result](
-    function: Callable[[T], Result], items: Sequence[T], jobs: int, work: str = "scoring"
+    function: Callable[[T], Result],
+    items: Sequence[T],
+    jobs: int,
+    work: str = "scoring",
+    crashed: Callable[[T, str], Result] | None = None,
 ) -> Iterator[tuple[T, Result]]:
     """Yield every item with what the function makes of it, as they are done; close it to stop the work.
 
@@ -26,21 +30,75 @@ def in_processes[T, Result](
         items: What to work on.
         jobs: Number of processes, each with one thread of torch.
         work: What they do, for the error.
+        crashed: What is made of an item, and the reason, on which native code crashes. Those that were in the works are
+            tried again one by one, so that no other pays for it.
 
     Raises:
-        EvaganError: If a process died.
+        EvaganError: If a process died: without ``crashed`` of anything, else by being killed (out of memory).
     """
-    others = multiprocessing.active_children()
+    left = list(items)
+    while left:
+        try:
+            for number, result in _pooled(function, left, jobs):
+                item, left[number] = left[number], _DONE
+                yield item, result
+            return
+        except _Died as death:
+            if crashed is None or not death.reason:
+                raise _died(work) from None
+        left = [item for item in left if item is not _DONE]
+        # Work is begun in order: as many as there are processes, and what is queued for them.
+        suspects, left = left[: 2 * jobs + 1], left[2 * jobs + 1 :]
+        while suspects:
+            try:
+                for _, result in _pooled(function, tuple(suspects), 1, one_by_one=True):
+                    yield suspects.pop(0), result
+            except _Died as death:
+                if not death.reason:
+                    raise _died(work) from None
+                item = suspects.pop(0)
+                yield item, crashed(item, death.reason)
+
+
+_DONE = object()
+
+
+class _Died(Exception):  # noqa: N818 - an outcome
+    """A process has died; ``reason`` says of what, and is empty where it was killed from outside."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+def _died(work: str) -> EvaganError:
+    return EvaganError(
+        f"a {work} process died (out of memory?): try again with fewer jobs; finished utterances are kept"
+    )
+
+
+def _pooled[T, Result](
+    function: Callable[[T], Result], items: Sequence[T], jobs: int, one_by_one: bool = False
+) -> Iterator[tuple[int, Result]]:
+    """Yield the number of each item and what is made of it (raises :class:`_Died`); in order if ``one_by_one``."""
+    others = set(multiprocessing.active_children())
+    mine: set = set()
     pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_start)
-    try:
+
+    def submit(numbers: Iterable[int]) -> dict[Future, int]:
         with _interrupts_blocked():
-            futures = {pool.submit(function, item): item for item in items}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+            futures = {pool.submit(function, items[number]): number for number in numbers}
+        mine.update(set(multiprocessing.active_children()) - others)
+        return futures
+
+    try:
+        everything = range(len(items))
+        for numbers in ([number] for number in everything) if one_by_one else [everything]:
+            futures = submit(numbers)
+            for future in as_completed(futures):
+                yield futures[future], future.result()
     except BrokenProcessPool:
-        raise EvaganError(
-            f"a {work} process died (out of memory?): try again with fewer jobs; finished utterances are kept"
-        ) from None
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise _Died(_reason(mine)) from None
     except BaseException:
         # What is in the works is not waited for: the caller is about to end.
         for process in multiprocessing.active_children():
@@ -49,6 +107,17 @@ def in_processes[T, Result](
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _reason(processes: Iterable[multiprocessing.Process]) -> str:
+    """Return what a process crashed of; nothing if none did, but one was killed."""
+    for process in processes:
+        process.join()
+        # The pool itself terminates the others.
+        if process.exitcode not in (0, -signal.SIGTERM, -signal.SIGKILL):
+            status = process.exitcode
+            return signal.strsignal(-status) or f"signal {-status}" if status < 0 else f"exit status {status}"
+    return ""
 
 
 @contextmanager

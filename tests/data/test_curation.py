@@ -57,11 +57,15 @@ def source(tmp_path):
     return directory
 
 
+def _here(make, items, jobs, work, crashed):
+    return ((item, make(item)) for item in items)
+
+
 @pytest.fixture(autouse=True)
 def in_this_process(request, monkeypatch):
     """Measure in this process, without speech, where the test is not about processes: seconds instead of minutes."""
     if "processes" not in request.keywords:
-        monkeypatch.setattr(curation, "in_processes", lambda make, items, jobs, work: ((i, make(i)) for i in items))
+        monkeypatch.setattr(curation, "in_processes", _here)
         monkeypatch.setattr(curation, "_optional_measures", lambda: (False, []))
 
 
@@ -248,6 +252,21 @@ def test_nothing_readable_is_said_so(source, tmp_path):
 def test_rules_that_leave_nothing_say_so(source, tmp_path):
     with pytest.raises(EvaganError, match="the rules leave out every item of"):
         curate(source, tmp_path / "out", CurationRules(min_bandwidth=9000, max_unreadable=1.0))
+
+
+def test_what_crashes_native_code_is_unreadable_and_not_tried_again(source, tmp_path, monkeypatch):
+    def in_processes(make, items, jobs, work, crashed):
+        for item in items:
+            utterance = getattr(item, "item", item).utterance
+            assert utterance not in tried
+            yield item, crashed(item, "Segmentation fault") if utterance == "good" else make(item)
+
+    tried = set()
+    monkeypatch.setattr(curation, "in_processes", in_processes)
+    result = curate(source, tmp_path / "out", OPEN)
+    assert result.unreadable["good"].endswith("audio/good.wav: the process that read it crashed: Segmentation fault")
+    tried.update(["good"])
+    assert curate(source, tmp_path / "out", OPEN).unreadable == result.unreadable
 
 
 def test_what_an_earlier_run_kept_goes_with_its_rules(source, tmp_path):

@@ -98,3 +98,18 @@ def test_what_is_in_the_works_is_not_waited_for():
 def test_a_process_that_dies_is_one_error():
     with pytest.raises(EvaganError, match="a scoring process died"):
         list(in_processes(os._exit, [3], 1))
+
+
+def test_an_item_that_crashes_native_code_costs_itself_only():
+    harmless = [signal.SIGCHLD, signal.SIGCONT, signal.SIGWINCH, signal.SIGURG]
+    items = [*harmless[:1], signal.SIGSEGV, *harmless[1:], signal.SIGABRT]
+    found = dict(in_processes(signal.raise_signal, items, 2, crashed=lambda item, reason: (item, reason)))
+    assert found == dict.fromkeys(harmless) | {
+        signal.SIGSEGV: (signal.SIGSEGV, "Segmentation fault"),
+        signal.SIGABRT: (signal.SIGABRT, "Aborted"),
+    }
+
+
+def test_a_process_that_is_killed_is_no_crash():
+    with pytest.raises(EvaganError, match="out of memory"):
+        list(in_processes(signal.raise_signal, [signal.SIGKILL], 1, crashed=lambda item, reason: reason))

@@ -9,7 +9,6 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from evagan_plugin.config.curation import CurationRules
 from evagan_plugin.data.corpus import stable_hash
 from evagan_plugin.data.curation.items import NAMES, Item, cut, read_items
 from evagan_plugin.data.curation.journal import JOURNAL, Journal, key_of, read_lines
-from evagan_plugin.data.curation.measuring import COLUMNS, Row, Task, measure_item, unpacked
+from evagan_plugin.data.curation.measuring import COLUMNS, Row, Task, crashed_line, measure_item, unpacked
 from evagan_plugin.data.curation.sorting import sort_out
 from evagan_plugin.data.kaldi import DataDir, Segment, unfinish, write_table
 from evagan_plugin.errors import EvaganError, UsageError, library_errors
@@ -181,14 +180,10 @@ def _cut_all(
         return key_of("cut", source=item.source, state=item.state, start=item.start, end=item.end, **lengths)
 
     todo = [item for item in items if not journal.get(key(item))]
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = {pool.submit(_cut, rules, item): item for item in todo}
-        try:
-            for future in track(as_completed(futures), "cut", len(todo)):
-                journal.add(key(futures[future]), future.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    # In processes as the measuring: what crashes native code ends one of them, and not the run.
+    made = in_processes(partial(_cut, rules), todo, jobs, "curation", crashed=_crashed_cut)
+    for item, line in track(made, "cut", len(todo)):
+        journal.add(key(item), line)
     found: dict[str, list[Item] | str] = {}
     for item in items:
         line = journal.get(key(item))
@@ -206,6 +201,10 @@ def _cut(rules: CurationRules, item: Item) -> dict[str, Any]:
     return {"bounds": [] if parts == [item] else [[part.start, part.end] for part in parts], "error": None}
 
 
+def _crashed_cut(item: Item, reason: str) -> dict[str, Any]:
+    return {"bounds": [], "error": f"{item.source}: the process that read it crashed: {reason}"}
+
+
 def _measure_all(
     cuts: dict[str, list[Item] | str], make: partial, jobs: int, journal: Journal
 ) -> tuple[list[dict[str, Any]], list[str]]:
@@ -215,7 +214,8 @@ def _measure_all(
     keys = [key_of("item", **asdict(task)) for task in tasks]
     key_by_id = {task.item.utt_id: key for task, key in zip(tasks, keys, strict=True)}
     todo = [task for task, key in zip(tasks, keys, strict=True) if not journal.get(key)]
-    for task, line in track(in_processes(measure_item, todo, jobs, "curation"), "curate", len(todo)):
+    made = in_processes(measure_item, todo, jobs, "curation", crashed=crashed_line)
+    for task, line in track(made, "curate", len(todo)):
         journal.add(key_by_id[task.item.utt_id], line)
     return [journal.get(key) for key in keys], keys
 

@@ -81,6 +81,12 @@ def measure_item(task: Task) -> dict:
     return line | {"row": asdict(row), "fingerprint": packed}
 
 
+def crashed_line(task: Task, reason: str) -> dict:
+    """Return the line of an item on which native code crashed."""
+    error = f"{task.item.source}: the process that measured it crashed: {reason}"
+    return {"utt_id": task.item.utt_id, "row": None, "fingerprint": None, "error": error}
+
+
 def unpacked(packed: str) -> np.ndarray:
     """Return a fingerprint as it was before it went into a line."""
     return np.frombuffer(base64.b64decode(packed), "<u4").astype(np.uint32)
