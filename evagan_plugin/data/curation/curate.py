@@ -46,16 +46,26 @@ class Curation:
     notes: list[str] = field(default_factory=list)
     """What was not measured, and why."""
 
+    def left_out(self) -> list[tuple[str, int, float]]:
+        """Return what leaves items out, how many, and their hours, the most frequent first; an item can have several.
+
+        A column that has limits, ``duplicate``, or ``unreadable``, of which no hours are known.
+        """
+        count, hours = Counter(), Counter()
+        for row in self.rows:
+            for name in row.left_out_by:
+                count[name] += 1
+                hours[name] += row.duration / 3600
+        if self.unreadable:
+            count["unreadable"] = len(self.unreadable)
+        return [(name, number, hours[name]) for name, number in count.most_common()]
+
     def lines(self) -> Iterator[str]:
         """Yield what a person wants to know, line by line."""
         kept = [row for row in self.rows if row.kept == "yes"]
         hours = [sum(row.duration for row in rows) / 3600 for rows in (kept, self.rows)]
         yield f"{len(kept)} of {len(self.rows) + len(self.unreadable)} items kept, {hours[0]:.2f} of {hours[1]:.2f} h"
-        reasons = Counter(part.split(" ")[0] for row in self.rows if row.reason for part in row.reason.split("; "))
-        reasons["unreadable"] = len(self.unreadable)
-        for reason, count in sorted(reasons.items()):
-            if count:
-                yield f"  left out, {'duplicate' if reason == 'sounds' else reason}: {count}"
+        yield from (f"  left out, {reason}: {count}" for reason, count, _ in sorted(self.left_out()))
         for utterance in sorted(self.unreadable):
             yield f"  unreadable: {utterance}: {self.unreadable[utterance]}"
         yield from (f"  {note}" for note in self.notes)
@@ -257,7 +267,7 @@ def read_table(out: Path) -> list[dict[str, str]]:
 def _write(result: Curation, data: DataDir, cuts: dict[str, list[Item] | str]) -> None:
     out, kept = result.out, [row for row in result.rows if row.kept == "yes"]
     unfinish(out / KEPT)  # what an earlier run kept is no longer what the table says
-    write_text(out / TABLE, _tsv(COLUMNS, [asdict(row).values() for row in result.rows]))
+    write_text(out / TABLE, _tsv(COLUMNS, [row.values().values() for row in result.rows]))
     left = [(row.utt_id, row.reason, row.audio_filepath) for row in result.rows if row.kept == "no"]
     places = {item.utt_id: item.source for parts in cuts.values() if not isinstance(parts, str) for item in parts}
     left += [

@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -54,9 +55,15 @@ class Row:
     kept: str = "yes"
     reason: str | None = None
     """Why it is left out."""
+    left_out_by: tuple[str, ...] = ()
+    """What the rules that leave it out are about: columns, ``duplicate``. In ``reason`` for people; no column."""
+
+    def values(self) -> dict[str, Any]:
+        """Return the columns and what is in them."""
+        return {column: getattr(self, column) for column in COLUMNS}
 
 
-COLUMNS = [column.name for column in fields(Row)]
+COLUMNS = [column.name for column in fields(Row) if column.name != "left_out_by"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ def measure_item(task: Task) -> dict:
     except EvaganError as error:
         return line | {"error": str(error)}
     packed = None if values is None else base64.b64encode(values.astype("<u4").tobytes()).decode()
-    return line | {"row": asdict(row), "fingerprint": packed}
+    return line | {"row": row.values(), "fingerprint": packed}
 
 
 def crashed_line(task: Task, reason: str) -> dict:

@@ -34,18 +34,21 @@ def sort_out(
 
 
 def _judge(row: Row, rules: CurationRules) -> Row:
-    reasons = []
+    reasons: list[tuple[str, str]] = []
     for column, least, most in rules.limits():
         value = getattr(row, column)
         if value is None:
             continue
         if least is not None and value < least:
-            reasons.append(f"{column} {value:g} is below min_{column} {least:g}")
+            reasons.append((column, f"{column} {value:g} is below min_{column} {least:g}"))
         if most is not None and value > most:
-            reasons.append(f"{column} {value:g} is above max_{column} {most:g}")
+            reasons.append((column, f"{column} {value:g} is above max_{column} {most:g}"))
     if row.cut_by in rules.refuse_cut_by:
-        reasons.append(f"cut_by {row.cut_by} at {row.bandwidth:g} Hz is refused")
-    return replace(row, kept="no", reason="; ".join(reasons)) if reasons else row
+        reasons.append(("cut_by", f"cut_by {row.cut_by} at {row.bandwidth:g} Hz is refused"))
+    if not reasons:
+        return row
+    names = tuple(dict.fromkeys(name for name, _ in reasons))
+    return replace(row, kept="no", reason="; ".join(text for _, text in reasons), left_out_by=names)
 
 
 def _originals(
@@ -77,4 +80,5 @@ def _originals(
 def _without_copy(row: Row, original: str | None) -> Row:
     if original is None:
         return row
-    return replace(row, duplicate_of=original, kept="no", reason=f"sounds like {original}")
+    reason = f"sounds like {original}"
+    return replace(row, duplicate_of=original, kept="no", reason=reason, left_out_by=("duplicate",))

@@ -74,26 +74,12 @@ def render(curation: Curation) -> str:
         style=text_of(SHARED_PAGES / "base.css", PAGES / "report.css"),
         headline=next(curation.lines()),
         notes=curation.notes,
-        reasons=_reasons(curation),
+        reasons=curation.left_out(),
         groups={column: _hours(rows, column) for column in ("category", "lang", "cut_by")},
         charts=[_chart(rows, column) for column in MEASURES if any(getattr(row, column) is not None for row in rows)],
         extremes={MEASURES[column]: list(_extremes(rows, column)) for column in HEARD},
         seconds=LONGEST_SECONDS,
     )
-
-
-def _reasons(curation: Curation) -> list[tuple[str, int, float]]:
-    """Return each reason, how many items it leaves out, and their hours."""
-    count, hours = Counter(), Counter()
-    for row in curation.rows:
-        for reason in (row.reason or "").split("; "):
-            if reason:
-                name = "duplicate" if reason.startswith("sounds like") else reason.split(" ")[0]
-                count[name] += 1
-                hours[name] += row.duration / 3600
-    if curation.unreadable:
-        count["unreadable"] = len(curation.unreadable)
-    return [(name, number, hours[name]) for name, number in count.most_common()]
 
 
 def _hours(rows: Sequence[Row], column: str) -> list[tuple[str, float, float]]:
