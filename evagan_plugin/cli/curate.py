@@ -17,13 +17,17 @@ def curate(
     against: Annotated[list[Path] | None, typer.Option(help="OUT_DIR of another source; repeatable.")] = None,
 ) -> None:
     """Measure every utterance: bandwidth, codec cuts, clipping, speech, loudness, noise, duplicates; keep the good."""
-    from evagan_plugin.config import load_section
     from evagan_plugin.config.curation import CurationRules
-    from evagan_plugin.data.curation.curate import Split, curate, curate_part
-    from evagan_plugin.evaluation.report.curation import check_report, write_report
+    from evagan_plugin.config.loading import load_section
+    from evagan_plugin.data.curation.split import Split
 
     part = Split.parse(split)
     chosen = load_section(CurationRules, rules) if rules else CurationRules()
+
+    # Here only, because it takes seconds.
+    from evagan_plugin.data.curation.curate import curate, curate_part
+    from evagan_plugin.evaluation.report.curation import check_report, write_report
+
     check_report()
     if part.count > 1:
         counts = curate_part(data_dir, out_dir, chosen, part, nj)

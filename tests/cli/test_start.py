@@ -44,6 +44,8 @@ def run(folder: Path, *arguments: str) -> tuple[int, str, list[str]]:
         ("format nothing out --sample-rate 16000", "nothing: is not a directory"),
         ("format in out --sample-rate 0", "greater than or equal to 1"),
         ("convert nothing out", "there is no checkpoint nothing"),
+        ("curate in out --split 9/3", "--split 9/3: it is I/N"),
+        ("curate in out --rules rules.yaml", "did you mean 'min_bandwidth'?"),
         ("pack nothing out", "there is no checkpoint nothing"),
     ],
 )
@@ -52,6 +54,7 @@ def test_a_wrong_argument_waits_for_nothing(tmp_path: Path, command: str, said: 
     (tmp_path / "in" / "a.wav").write_bytes(b"")
     (tmp_path / "MODEL").write_bytes(b"")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "rules.yaml").write_text("min_bandwith: 3")
     status, errors, slow = run(tmp_path, *command.split())
     assert status == 2
     assert said in errors and errors.count("\n") == 1

@@ -19,11 +19,11 @@ import numpy as np
 from evagan_plugin.audio.fingerprint import MISSING, has_fpcalc
 from evagan_plugin.audio.speech import check_speech
 from evagan_plugin.config.curation import CurationRules
-from evagan_plugin.data.corpus import stable_hash
 from evagan_plugin.data.curation.items import NAMES, Item, cut, read_items
 from evagan_plugin.data.curation.journal import JOURNAL, Journal, key_of, read_lines
 from evagan_plugin.data.curation.measuring import COLUMNS, Row, Task, crashed_line, measure_item, unpacked
 from evagan_plugin.data.curation.sorting import sort_out
+from evagan_plugin.data.curation.split import Split
 from evagan_plugin.data.kaldi import DataDir, Segment, unfinish, write_table
 from evagan_plugin.errors import EvaganError, UsageError, library_errors
 from evagan_plugin.utils.files import write_text
@@ -73,25 +73,6 @@ class Curation:
 
 
 @dataclass(frozen=True)
-class Split:
-    """A part of the recordings: job ``number`` of ``count``, from 1."""
-
-    number: int = 1
-    count: int = 1
-
-    @classmethod
-    def parse(cls, text: str) -> "Split":
-        number, _, count = text.partition("/")
-        if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-            raise UsageError(f"--split {text}: it is I/N, such as 3/16, with I from 1 to N")
-        return cls(int(number), int(count))
-
-    def holds(self, item: Item) -> bool:
-        """Whether an item is in this part; all items of one file are in the same."""
-        return stable_hash(item.source) % self.count == self.number - 1
-
-
-@dataclass(frozen=True)
 class PartCounts:
     """What a part of a split found; rules are for the whole."""
 
@@ -132,7 +113,7 @@ def curate_part(source: Path, out: Path, rules: CurationRules, split: Split, job
 
     Arguments and errors are those of :func:`curate`; nothing is left out yet, however much is unreadable.
     """
-    items = [item for item in read_items(DataDir.read(source), source) if split.holds(item)]
+    items = [item for item in read_items(DataDir.read(source), source) if split.holds(item.source)]
     name = f"{Path(JOURNAL).stem}.{split.number}of{split.count}.jsonl"
     with locked(out / f".{name}.lock"):
         journal = Journal(out / name)
