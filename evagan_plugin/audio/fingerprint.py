@@ -12,8 +12,6 @@ from evagan_plugin.errors import EvaganError
 
 PROGRAM = "fpcalc"
 MISSING = "fpcalc is not installed (Debian: libchromaprint-tools): duplicates are not sought"
-SECONDS_PER_VALUE = 0.1238
-"""Time that a value of a fingerprint moves on by (chromaprint's default algorithm)."""
 COMMON = 50
 """A value that more recordings than these share (silence, a tone) says nothing."""
 SHARED = 4
