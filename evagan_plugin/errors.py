@@ -52,7 +52,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     if close and len(choices) > READABLE_CHOICES:
         return f"did you mean '{close[0]}'?"
     hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"{hint}Known: {', '.join(choices)}"
+    return f"{hint}{'K' if hint else 'k'}nown: {', '.join(choices)}"
 
 
 def some(names: Iterable[str]) -> str:

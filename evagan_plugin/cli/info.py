@@ -33,6 +33,8 @@ def info(
     exported = read_facts(name) if is_onnx(name) else None
     if acoustic and not exported:
         raise UsageError(f"--acoustic compares an exported vocoder (.onnx) with an acoustic model, not '{name}'")
+    if acoustic and not acoustic.is_file():
+        raise UsageError(f"there is no file {acoustic}")
     if exported:
         configs = {name: exported.config}
     else:

@@ -181,7 +181,8 @@ def common_sample_rate(items: Iterable[MatchedUtterance]) -> int:
         )
     if len(example) > 1:
         rates = "; ".join(f"{rate} Hz ({where})" for rate, where in sorted(example.items()))
-        raise UsageError(f"sample rates differ: {rates}; scores need one rate: resample first")
+        mend = "evagan format DIR NEW_DIR --sample-rate RATE"
+        raise UsageError(f"sample rates differ: {rates}; one rate is needed: {mend}")
     return next(iter(example))
 
 

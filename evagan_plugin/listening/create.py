@@ -106,7 +106,10 @@ def _choose_utterances(
         shown = "; ".join(f"{name} has '{min(ids)}'" for name, ids in examples.items())
         raise UsageError(f"no utterance id is common to the reference, all systems and the categories: {shown}")
     if len(common) <= options.training_items:
-        raise UsageError(f"{len(common)} common utterances do not suffice for {options.training_items} training items")
+        raise UsageError(
+            f"reference and systems have {len(common)} utterance(s) in common, which do not suffice where "
+            f"{options.training_items} of them are for the raters' training: give more, or --training-items 0"
+        )
     rng = np.random.default_rng(options.seed)
     by_category: dict[str, list[str]] = {}
     for utterance in rng.permutation(common).tolist():
