@@ -174,7 +174,6 @@ def report(
     database: Database = None,
 ) -> None:
     """Print the scores, and write report.md, .json, .csv and pictures."""
-    from evagan_plugin.data.systems import parse_named
     from evagan_plugin.listening.design.design import load_design
     from evagan_plugin.listening.results.objective import add_versa, kept_metrics, read_scores
     from evagan_plugin.listening.results.render import render_markdown, write_report
@@ -186,8 +185,11 @@ def report(
     metrics = kept_metrics(test, design)
     for path in scores or []:
         metrics |= read_scores(path)
-    versa = parse_named("--versa-scores", versa_scores or [], "NAME=FILE")
-    metrics = add_versa(metrics, versa, [system.name for system in design.systems])
+    if versa_scores:
+        from evagan_plugin.data.systems import parse_named  # it brings soundfile
+
+        versa = parse_named("--versa-scores", versa_scores, "NAME=FILE")
+        metrics = add_versa(metrics, versa, [system.name for system in design.systems])
     rules = None if no_screening else ScreeningRules()
     with open_store(test, design, database) as store:
         found = analyse(design, store, ReportOptions(rules, keep or (), exclude or (), metrics))

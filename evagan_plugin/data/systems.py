@@ -7,12 +7,10 @@ from pathlib import Path
 from evagan_plugin.audio.io import read_header
 from evagan_plugin.audio.pipe import Pipe
 from evagan_plugin.data.kaldi import safe_key
+from evagan_plugin.data.names import REFERENCE
 from evagan_plugin.data.utterances import find_utterances
 from evagan_plugin.errors import EvaganError, UsageError, some
 from evagan_plugin.utils.files import read_text
-
-REFERENCE = "reference"
-"""What the reference is called where it stands among the systems."""
 
 
 @dataclass(frozen=True)

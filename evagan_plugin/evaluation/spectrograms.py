@@ -11,7 +11,8 @@ import torch
 
 from evagan_plugin.audio.io import downmix, load_audio
 from evagan_plugin.audio.mel import MelSpectrogram, metric_mel
-from evagan_plugin.data.systems import REFERENCE, check_system_names, common_sample_rate, match
+from evagan_plugin.data.names import REFERENCE
+from evagan_plugin.data.systems import check_system_names, common_sample_rate, match
 from evagan_plugin.errors import UsageError, nearest
 from evagan_plugin.utils.figures import caption, new_figure, save_figure
 

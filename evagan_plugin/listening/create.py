@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from evagan_plugin.data.systems import REFERENCE, read_source
+from evagan_plugin.data.names import REFERENCE
+from evagan_plugin.data.systems import read_source
 from evagan_plugin.errors import UsageError
 from evagan_plugin.listening.design.design import (
     ANCHOR,

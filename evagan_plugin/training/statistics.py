@@ -25,7 +25,8 @@ class GatheredMels(nn.Module):
     @torch.no_grad()
     def add(self, mel: Tensor) -> None:
         """Let in a batch of log-mels (B, n_mels, F)."""
-        mel, old = mel.float(), self.values
+        old = self.values
+        mel = mel.to(old.dtype)
         new = _over_workers(torch.stack([mel.mean(), mel.square().mean(), mel.amin(), mel.amax()]))
         # Steps as a tensor, so that nothing waits for the device.
         finite, steps = new.isfinite().all(), self.steps.done

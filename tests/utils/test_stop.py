@@ -24,8 +24,10 @@ def test_a_signal_is_noted_and_its_repetition_at_once_says_the_same(number):
     Stop.asked = None
 
 
-def test_one_that_comes_later_ends_the_process_as_ever(monkeypatch):
+def test_one_that_comes_later_ends_the_process_as_ever(monkeypatch, request):
     monkeypatch.setattr(stop, "REPEATED", -1.0)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job has not
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with pytest.raises(KeyboardInterrupt), Stop.scope():
         Stop.listen()
         signal.raise_signal(signal.SIGINT)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from evagan_plugin.data.systems import REFERENCE, MatchedUtterance, check_system_names
+from evagan_plugin.data.names import REFERENCE
+from evagan_plugin.data.systems import MatchedUtterance, check_system_names
 from evagan_plugin.evaluation.models import Costs, measure_costs, open_models
 from evagan_plugin.evaluation.options import CompareOptions
 from evagan_plugin.evaluation.report.published import PublishedProtocol, find_protocol

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from evagan_plugin.data.systems import REFERENCE
+from evagan_plugin.data.names import REFERENCE
 from evagan_plugin.evaluation.report.compare import Comparison
 from evagan_plugin.evaluation.report.embedding import PAGES, SHARED_PAGES, flac_uri, template, text_of
 from evagan_plugin.evaluation.report.pictures import category_charts, spectrograms

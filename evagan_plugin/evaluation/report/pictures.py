@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evagan_plugin.data.systems import REFERENCE
+from evagan_plugin.data.names import REFERENCE
 from evagan_plugin.evaluation.metrics.base import MetricInfo
 from evagan_plugin.evaluation.report.embedding import Picture, image_uri, svg_uri
 from evagan_plugin.evaluation.report.tables import ARROW, number

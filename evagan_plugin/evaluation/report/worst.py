@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from evagan_plugin.audio.io import downmix, load_audio
-from evagan_plugin.data.systems import REFERENCE, MatchedUtterance
+from evagan_plugin.data.names import REFERENCE
+from evagan_plugin.data.systems import MatchedUtterance
 from evagan_plugin.errors import UsageError, nearest
 from evagan_plugin.evaluation.metrics.base import MetricInfo
 from evagan_plugin.evaluation.scores import Scores

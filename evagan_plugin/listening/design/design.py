@@ -12,7 +12,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationE
 from pydantic.dataclasses import dataclass
 
 from evagan_plugin.config.fields import STRICT
-from evagan_plugin.data.systems import REFERENCE
+from evagan_plugin.data.names import REFERENCE
 from evagan_plugin.errors import ConfigError, UsageError
 from evagan_plugin.listening.design.options import Language
 from evagan_plugin.listening.design.protocols import ListeningProtocol, get_protocol

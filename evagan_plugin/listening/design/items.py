@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from evagan_plugin.data.systems import REFERENCE
+from evagan_plugin.data.names import REFERENCE
 from evagan_plugin.errors import UsageError
 from evagan_plugin.listening.design import samples
 from evagan_plugin.listening.design.design import ANCHOR, Check, ListeningItem, audio_path, new_id

@@ -17,7 +17,8 @@ import numpy as np
 
 from evagan_plugin.audio.io import load_mono
 from evagan_plugin.data.kaldi import DataDir
-from evagan_plugin.data.systems import REFERENCE, check_system_names, match, parse_systems
+from evagan_plugin.data.names import REFERENCE
+from evagan_plugin.data.systems import check_system_names, match, parse_systems
 from evagan_plugin.errors import UsageError, one_line_errors, require, some
 from evagan_plugin.utils.files import write_text
 from evagan_plugin.utils.markdown import markdown_table
