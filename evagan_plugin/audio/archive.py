@@ -31,6 +31,18 @@ def holds_audio(place: str | Path) -> bool:
         return False
 
 
+def source_state(place: str | Path) -> str:
+    """Return what changes when a file does, or the archive that a place is in: size and time of change (ns);
+    ``missing`` where there is none, ``pipe`` of a command."""
+    if isinstance(place, Pipe):
+        return "pipe"
+    try:
+        stat = archive_of(place).stat()
+    except OSError:
+        return "missing"
+    return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
 @contextmanager
 def audio_file(place: str | Path) -> Iterator[Path]:
     """Yield a file with the audio of a place: itself, or what an archive or a command has, written out for as long.

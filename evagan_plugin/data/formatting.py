@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from evagan_plugin.audio.archive import archive_of, audio_file
+from evagan_plugin.audio.archive import audio_file, source_state
 from evagan_plugin.audio.io import downmix, effective_bandwidth, load_audio, read_header, resample, save_audio
-from evagan_plugin.audio.pipe import Pipe
 from evagan_plugin.data.kaldi import DataDir, Segment
 from evagan_plugin.data.utterances import AUDIO_TABLE, find_utterances
 from evagan_plugin.errors import EvaganError, LibraryError, UsageError, library_errors
@@ -167,7 +166,7 @@ def _format_recording(
     source: str, cuts: dict[str, Segment | None], target: Path, sample_rate: int, before: dict[str, Row]
 ) -> tuple[list[Row], int]:
     """Format the utterances of one audio file; return their rows and how many were up to date."""
-    state = _state(source)
+    state = source_state(source)
     rows, todo = [], []
     for utterance, cut in cuts.items():
         stretch = "" if cut is None else f"{cut.start} {cut.end}"
@@ -243,16 +242,6 @@ def _formatted_dir(data: DataDir, good: dict[str, Row], target: Path) -> DataDir
 
 def _output(target: Path, utterance: str) -> Path:
     return target / "data" / f"{utterance}.wav"
-
-
-def _state(source: str) -> str:
-    if isinstance(source, Pipe):
-        return "pipe"
-    try:
-        stat = archive_of(source).stat()
-    except OSError:
-        return "missing"
-    return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
 def _is_whole(path: Path, row: Row) -> bool:

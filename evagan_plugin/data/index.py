@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evagan_plugin.audio.archive import source_state
 from evagan_plugin.audio.io import read_header
 from evagan_plugin.audio.recording import Recording, open_recording
 from evagan_plugin.data.index_tables import Utterance, lines_of, utterances
@@ -155,12 +156,7 @@ def open_dir(data: str | Path, folder: str | Path) -> DirIndex:
 
 
 def _state_of(data: Path) -> dict[str, str]:
-    found = {}
-    for name in TABLES:
-        if (data / name).is_file():
-            stat = (data / name).stat()
-            found[name] = f"{stat.st_size} {stat.st_mtime_ns}"
-    return found
+    return {name: source_state(data / name) for name in TABLES if (data / name).is_file()}
 
 
 def _read_state(folder: Path) -> State | None:

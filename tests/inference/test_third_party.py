@@ -14,31 +14,16 @@ import yaml
 from peers import VOCOS, write_vocos
 from torch import nn
 
+from evagan_plugin.benchmark import rivals
 from evagan_plugin.checkpoint.native import save_checkpoint
 from evagan_plugin.config import load_preset
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
 from evagan_plugin.inference.third_party import open_third_party, open_vocoder
 from evagan_plugin.model.generator import EVAGANGenerator
 
-BIGVGAN = {
-    "resblock": "1",
-    "upsample_rates": [4, 4, 4, 4],
-    "upsample_kernel_sizes": [8, 8, 8, 8],
-    "upsample_initial_channel": 32,
-    "resblock_kernel_sizes": [3],
-    "resblock_dilation_sizes": [[1, 3, 5]],
-    "activation": "snakebeta",
-    "snake_logscale": True,
-    "use_bias_at_final": False,
-    "use_tanh_at_final": False,
-    "num_mels": 100,
-    "n_fft": 1024,
-    "hop_size": 256,
-    "win_size": 1024,
-    "sampling_rate": 24000,
-    "fmin": 0,
-    "fmax": None,
-}
+SMALL = {"upsample_rates": [4] * 4, "upsample_kernel_sizes": [8] * 4, "upsample_initial_channel": 32}
+BIGVGAN = rivals.BIGVGAN | SMALL | {"resblock_kernel_sizes": [3], "resblock_dilation_sizes": [[1, 3, 5]]}
+"""A small one, of the published kind."""
 
 
 @pytest.fixture

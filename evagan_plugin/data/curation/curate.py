@@ -20,13 +20,14 @@ from evagan_plugin.audio.fingerprint import MISSING, has_fpcalc
 from evagan_plugin.audio.speech import check_speech
 from evagan_plugin.config.curation import CurationRules
 from evagan_plugin.data.curation.items import NAMES, Item, cut, read_items
-from evagan_plugin.data.curation.journal import JOURNAL, Journal, key_of, read_lines
+from evagan_plugin.data.curation.keys import JOURNAL, key_of, line_key, open_journal
 from evagan_plugin.data.curation.measuring import COLUMNS, Row, Task, crashed_line, measure_item, unpacked
 from evagan_plugin.data.curation.sorting import sort_out
 from evagan_plugin.data.curation.split import Split
 from evagan_plugin.data.kaldi import DataDir, Segment, unfinish, write_table
 from evagan_plugin.errors import EvaganError, UsageError, library_errors
 from evagan_plugin.utils.files import write_text
+from evagan_plugin.utils.json_lines import JsonLines, read_json_lines
 from evagan_plugin.utils.lock import locked
 from evagan_plugin.utils.processes import in_processes
 from evagan_plugin.utils.progress import track
@@ -100,7 +101,7 @@ def curate(source: Path, out: Path, rules: CurationRules, jobs: int = 1, against
     items = read_items(data, source)
     others = _kept_prints(against)
     with locked(out):
-        journal = Journal(out / JOURNAL, sorted(out.glob(f"{Path(JOURNAL).stem}.*of*.jsonl")))
+        journal = open_journal(out / JOURNAL, tuple(sorted(out.glob(f"{Path(JOURNAL).stem}.*of*.jsonl"))))
         found = _find(items, rules, jobs, journal)
         result = _result(out, found, rules, others)
         journal.close(found.keys)
@@ -116,7 +117,7 @@ def curate_part(source: Path, out: Path, rules: CurationRules, split: Split, job
     items = [item for item in read_items(DataDir.read(source), source) if split.holds(item.source)]
     name = f"{Path(JOURNAL).stem}.{split.number}of{split.count}.jsonl"
     with locked(out / f".{name}.lock"):
-        journal = Journal(out / name)
+        journal = open_journal(out / name)
         found = _find(items, rules, jobs, journal)
         journal.close(found.keys)
     return PartCounts(sum(line["row"] is not None for line in found.lines), len(found.unreadable()))
@@ -140,7 +141,7 @@ class _Found:
         return found | {line["utt_id"]: line["error"] for line in self.lines if line["error"]}
 
 
-def _find(items: list[Item], rules: CurationRules, jobs: int, journal: Journal) -> _Found:
+def _find(items: list[Item], rules: CurationRules, jobs: int, journal: JsonLines) -> _Found:
     with_speech, notes = _optional_measures()
     make = partial(Task, speech=with_speech, fingerprint=has_fpcalc())
     try:
@@ -162,7 +163,7 @@ def _optional_measures() -> tuple[bool, list[str]]:
 
 
 def _cut_all(
-    items: list[Item], rules: CurationRules, jobs: int, journal: Journal
+    items: list[Item], rules: CurationRules, jobs: int, journal: JsonLines
 ) -> tuple[dict[str, list[Item] | str], list[str]]:
     """Return the parts of each utterance, or why it cannot be read, and the keys of the journal that say so."""
     lengths = {"shortest": rules.shortest_cut, "longest": rules.longest_cut}
@@ -170,14 +171,14 @@ def _cut_all(
     def key(item: Item) -> str:
         return key_of("cut", source=item.source, state=item.state, start=item.start, end=item.end, **lengths)
 
-    todo = [item for item in items if not journal.get(key(item))]
+    todo = [item for item in items if key(item) not in journal.lines]
     # In processes as the measuring: what crashes native code ends one of them, and not the run.
     made = in_processes(partial(_cut, rules), todo, jobs, "curation", crashed=_crashed_cut)
     for item, line in track(made, "cut", len(todo)):
-        journal.add(key(item), line)
+        journal.add({"key": key(item), **line})
     found: dict[str, list[Item] | str] = {}
     for item in items:
-        line = journal.get(key(item))
+        line = journal.lines[key(item)]
         bounds = line["bounds"]
         found[item.utterance] = line["error"] or [item.part(*stretch) for stretch in bounds] or [item]
     return found, [key(item) for item in items]
@@ -197,18 +198,18 @@ def _crashed_cut(item: Item, reason: str) -> dict[str, Any]:
 
 
 def _measure_all(
-    cuts: dict[str, list[Item] | str], make: partial, jobs: int, journal: Journal
+    cuts: dict[str, list[Item] | str], make: partial, jobs: int, journal: JsonLines
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the lines of all items in the order of their ids, and their keys in the journal."""
     tasks = [make(item) for parts in cuts.values() if not isinstance(parts, str) for item in parts]
     tasks.sort(key=lambda task: task.item.utt_id)
     keys = [key_of("item", **asdict(task)) for task in tasks]
     key_by_id = {task.item.utt_id: key for task, key in zip(tasks, keys, strict=True)}
-    todo = [task for task, key in zip(tasks, keys, strict=True) if not journal.get(key)]
+    todo = [task for task, key in zip(tasks, keys, strict=True) if key not in journal.lines]
     made = in_processes(measure_item, todo, jobs, "curation", crashed=crashed_line)
     for task, line in track(made, "curate", len(todo)):
-        journal.add(key_by_id[task.item.utt_id], line)
-    return [journal.get(key) for key in keys], keys
+        journal.add({"key": key_by_id[task.item.utt_id], **line})
+    return [journal.lines[key] for key in keys], keys
 
 
 def _result(out: Path, found: _Found, rules: CurationRules, others: dict[str, np.ndarray]) -> Curation:
@@ -233,7 +234,7 @@ def _kept_prints(folders: Sequence[Path]) -> dict[str, np.ndarray]:
         if not (folder / TABLE).is_file():
             raise UsageError(f"{folder}: no {TABLE} in it: --against takes the output of another evagan curate")
         kept = {row["utt_id"] for row in read_table(folder) if row["kept"] == "yes"}
-        for line in read_lines(folder / JOURNAL):
+        for line in read_json_lines(folder / JOURNAL, line_key):
             if line.get("fingerprint") and line["utt_id"] in kept:
                 found[f"{folder}:{line['utt_id']}"] = unpacked(line["fingerprint"])
     return found

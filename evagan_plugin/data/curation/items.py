@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evagan_plugin.audio.archive import archive_of
+from evagan_plugin.audio.archive import source_state
 from evagan_plugin.audio.measures import frame_levels, frame_samples
 from evagan_plugin.audio.recording import Recording, open_recording
 from evagan_plugin.config.curation import CurationRules
@@ -72,15 +72,6 @@ def read_items(data: DataDir, source: Path) -> list[Item]:
         passed = {column: table[utterance] for column, table in tables.items() if table}
         items.append(Item(utterance, place, start, end, utterance, source_state(place), passed))
     return items
-
-
-def source_state(source: str) -> str:
-    """Return size and time of change (ns) of a file, or ``missing``."""
-    try:
-        stat = archive_of(source).stat()
-    except OSError:
-        return "missing"
-    return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
 def read_stretch(item: Item) -> tuple[np.ndarray, int, str]:

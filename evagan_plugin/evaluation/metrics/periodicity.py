@@ -46,60 +46,31 @@ class PitchTrack:
     voiced: torch.Tensor
 
 
+ROOT, VOICED = "root mean square difference of ", "over frames voiced in both"
+METRICS = (
+    ("periodicity_rmse", "periodicity RMSE", "", "lower", root_mean_square, ROOT + "periodicity over all frames"),
+    ("vuv_f1", "V/UV F1", "", "higher", f1, "F1 of voiced frames over all frames"),
+    ("pitch_rmse_cents", "pitch RMSE in cents", "cents", "lower", root_mean_square, f"{ROOT}pitch {VOICED}"),
+    ("f0_rmse", "F0 RMSE", "Hz", "lower", root_mean_square, f"{ROOT}pitch in Hz {VOICED}"),
+    ("f0_corr", "F0 correlation", "", "higher", correlation, f"Pearson's correlation of pitch in Hz {VOICED}"),
+)
+"""Name, label, unit, better end, pooling and definition of each, without what the network adds."""
+
+
 def _metrics(suffix: str, network: str) -> tuple[Metric, ...]:
-    label = " (CREPE tiny)" if suffix else ""
     how = f"CARGAN's, torchcrepe '{network}', audio resampled to 22.05 kHz, then to 16 kHz by torchaudio's defaults"
-    return (
+    return tuple(
         Metric(
-            name=f"periodicity_rmse{suffix}",
-            label=f"periodicity RMSE{label}",
-            unit="",
-            better="lower",
+            name=f"{name}{suffix}",
+            label=f"{label} (CREPE tiny)" if suffix else label,
+            unit=unit,
+            better=better,
             pooling="all frames",
-            definition=f"{how}: root mean square difference of periodicity over all frames",
-            pool=root_mean_square,
+            definition=f"{how}: {definition}",
+            pool=pool,
             speech_only=True,
-        ),
-        Metric(
-            name=f"vuv_f1{suffix}",
-            label=f"V/UV F1{label}",
-            unit="",
-            better="higher",
-            pooling="all frames",
-            definition=f"{how}: F1 of voiced frames over all frames",
-            pool=f1,
-            speech_only=True,
-        ),
-        Metric(
-            name=f"pitch_rmse_cents{suffix}",
-            label=f"pitch RMSE in cents{label}",
-            unit="cents",
-            better="lower",
-            pooling="all frames",
-            definition=f"{how}: root mean square difference of pitch over frames voiced in both",
-            pool=root_mean_square,
-            speech_only=True,
-        ),
-        Metric(
-            name=f"f0_rmse{suffix}",
-            label=f"F0 RMSE{label}",
-            unit="Hz",
-            better="lower",
-            pooling="all frames",
-            definition=f"{how}: root mean square difference of pitch in Hz over frames voiced in both",
-            pool=root_mean_square,
-            speech_only=True,
-        ),
-        Metric(
-            name=f"f0_corr{suffix}",
-            label=f"F0 correlation{label}",
-            unit="",
-            better="higher",
-            pooling="all frames",
-            definition=f"{how}: Pearson's correlation of pitch in Hz over frames voiced in both",
-            pool=correlation,
-            speech_only=True,
-        ),
+        )
+        for name, label, unit, better, pool, definition in METRICS
     )
 
 
