@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from evagan_plugin.checkpoint.files import CONFIG, WEIGHTS
@@ -17,10 +18,19 @@ from evagan_plugin.model.generator import EVAGANGenerator
 from evagan_plugin.utils.files import atomic_path
 
 
-def save_checkpoint(directory: str | Path, config: VocoderConfig, generator: EVAGANGenerator) -> None:
-    """Write ``config.yaml`` and ``model.safetensors`` into a directory, each whole or not at all."""
+def save_checkpoint(
+    directory: str | Path, config: VocoderConfig, generator: EVAGANGenerator, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write ``config.yaml`` and ``model.safetensors`` into a directory, each whole or not at all.
+
+    Args:
+        directory: Where to.
+        config: The whole vocoder.
+        generator: Its generator.
+        dtype: Floating-point type of the stored weights; reading makes them float32.
+    """
     directory = Path(directory)
-    state = {name: value.float().cpu().contiguous() for name, value in folded(generator.state_dict()).items()}
+    state = {name: value.to(dtype).cpu().contiguous() for name, value in folded(generator.state_dict()).items()}
     with atomic_path(directory / WEIGHTS) as temporary:
         temporary.write_bytes(safetensors.torch.save(state))
     dump_config(config, directory / CONFIG)

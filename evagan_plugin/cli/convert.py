@@ -42,22 +42,30 @@ def convert(
     weights_file(source)  # before torch is imported, which takes seconds
 
     from evagan_plugin.checkpoint.convert import open_checkpoint
+    from evagan_plugin.checkpoint.discriminators import trained_discriminators
     from evagan_plugin.checkpoint.native import save_checkpoint
     from evagan_plugin.errors import require
 
     vocoder, generator = open_checkpoint(source, config, format_, weights)
+    discriminators = None if weights else trained_discriminators(source, vocoder, config)
     if to is Target.coqui:
         require("TTS", "coqui")
         from evagan_plugin.coqui.export import export_coqui
 
-        export_coqui(vocoder, generator, out_dir)
+        export_coqui(vocoder, generator, out_dir, discriminators)
     elif to is Target.espnet:
         from evagan_plugin.espnet.export import export_espnet
 
-        export_espnet(vocoder, generator, out_dir)
+        export_espnet(vocoder, generator, out_dir, discriminators)
     else:
         save_checkpoint(out_dir, vocoder, generator)
+        if discriminators:
+            discriminators.save(out_dir)
+    kept = (
+        f"with discriminators, after {discriminators.steps} steps"
+        if discriminators
+        else "the generator only: training from it starts the discriminators fresh"
+    )
     typer.echo(
-        f"{out_dir}: {vocoder.mel.sample_rate} Hz, {vocoder.mel.n_mels} mels, hop {vocoder.mel.hop_length}; "
-        "the generator only: training from it starts the discriminators fresh"
+        f"{out_dir}: {vocoder.mel.sample_rate} Hz, {vocoder.mel.n_mels} mels, hop {vocoder.mel.hop_length}; {kept}"
     )

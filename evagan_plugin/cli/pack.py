@@ -1,10 +1,18 @@
 """``evagan pack``: a checkpoint as a directory to share, with its model card."""
 
 import math
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Precision(StrEnum):
+    """Floating-point type of stored weights."""
+
+    float32 = "float32"
+    float16 = "float16"
 
 
 def pack(
@@ -19,6 +27,11 @@ def pack(
     scores: Annotated[Path | None, typer.Option(help="scores.json of `evagan score --out`, for the card.")] = None,
     system: Annotated[str, typer.Option(help="Which system of the scores it is, where there are several.")] = "",
     test_data: Annotated[str, typer.Option(help="What the scores were measured on, for the card.")] = "",
+    discriminators: Annotated[
+        bool,
+        typer.Option("--discriminators", help="Write them, too, for fine-tuning that starts with both networks."),
+    ] = False,
+    dtype: Annotated[Precision, typer.Option(help="Of the weights; float16 halves the files.")] = Precision.float32,
 ) -> None:
     """Write a checkpoint for others, with a model card; a README.md that is there already stays as it is.
 
@@ -28,18 +41,30 @@ def pack(
 
     weights_file(model)  # before torch is imported, which takes seconds
 
+    import torch
+
+    from evagan_plugin.checkpoint.discriminators import FILE, trained_discriminators
     from evagan_plugin.checkpoint.hub import ModelFacts
-    from evagan_plugin.errors import EvaganError
+    from evagan_plugin.errors import EvaganError, UsageError
     from evagan_plugin.inference.vocoder import EVAGANVocoder
 
     metrics = _figures(scores, system) if scores else {}
     facts = ModelFacts(data=data, training=training, license=license_, metrics=metrics, test_data=test_data)
     vocoder = EVAGANVocoder.load(model, config, engine="torch")
+    trained = trained_discriminators(model, vocoder.config, config) if discriminators else None
+    if discriminators and trained is None:
+        raise UsageError(f"{model} has no trained discriminators: leave out --discriminators")
+    stored, card = getattr(torch, dtype), out_dir / "README.md"
     try:
-        vocoder.save_pretrained(out_dir, model_card_kwargs={"facts": facts})
+        out_dir.mkdir(parents=True, exist_ok=True)
+        vocoder.save(out_dir, stored)
+        if trained:
+            trained.save(out_dir, stored)
+        if not card.exists():
+            vocoder.generate_model_card(facts).save(card)
     except OSError as error:
         raise EvaganError(f"cannot write {out_dir}: {error.strerror or error}") from error
-    typer.echo(f"{out_dir}: model.safetensors, config.yaml, README.md")
+    typer.echo(f"{out_dir}: model.safetensors, {f'{FILE}, ' if trained else ''}config.yaml, README.md")
 
 
 def _figures(path: Path, system: str) -> dict[str, float]:

@@ -280,15 +280,15 @@ class EVAGANVocoder(
             generator = EVAGANGenerator.from_config(settings)
         return cls._on(engine, threads, settings, generator, device, dtype)
 
-    def save(self, directory: str | Path) -> None:
-        """Write the checkpoint as a directory with ``config.yaml`` and ``model.safetensors``.
+    def save(self, directory: str | Path, dtype: torch.dtype = torch.float32) -> None:
+        """Write the checkpoint as a directory with ``config.yaml`` and ``model.safetensors``, stored in ``dtype``.
 
         Raises:
             UsageError: If another engine than PyTorch computes: it has no weights to be read.
         """
         if not isinstance(self.generator, EVAGANGenerator):
             raise UsageError("engine onnxruntime has no weights to save: open the checkpoint with engine torch")
-        save_checkpoint(directory, self.config, self.generator)
+        save_checkpoint(directory, self.config, self.generator, dtype)
 
     @classmethod
     def from_pretrained(

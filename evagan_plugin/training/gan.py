@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.config import VocoderConfig
-from evagan_plugin.config.parts import AVERAGE, AVERAGE_STEPS, GENERATOR, STATISTICS
+from evagan_plugin.config.parts import AVERAGE, AVERAGE_STEPS, GENERATOR, STATISTICS, STEPS
 from evagan_plugin.errors import UsageError
 from evagan_plugin.model.discriminators import build_discriminators
 from evagan_plugin.model.generator import EVAGANGenerator
@@ -214,9 +214,12 @@ class GANVocoder(nn.Module):
         if not below[GENERATOR]:
             return
         # The balancer has counted the same steps for longer.
-        state.setdefault(f"{prefix}steps.done", state.get(f"{prefix}balancer.step", torch.zeros(())).clone())
+        state.setdefault(f"{prefix}{STEPS}", state.get(f"{prefix}balancer.step", torch.zeros(())).clone())
         for name, sizes in zip(STATISTICS, ((4,), ()), strict=True):
             state.setdefault(f"{prefix}{name}", torch.zeros(sizes))
+        if self.balancer:
+            for name, value in self.balancer.state_dict().items():
+                state.setdefault(f"{prefix}balancer.{name}", value.clone())
         if not self.ema:
             for name in below[AVERAGE]:
                 del state[name]

@@ -15,6 +15,8 @@ from trainer import Trainer, TrainerArgs
 from TTS.vocoder.datasets.preprocess import load_wav_data
 
 from evagan_plugin.audio.mel import MelMismatchError
+from evagan_plugin.checkpoint.discriminators import trained_discriminators
+from evagan_plugin.checkpoint.tensors import folded
 from evagan_plugin.config import load_preset
 from evagan_plugin.coqui.config import EvaGanConfig, EvaGanTrainerArgs
 from evagan_plugin.coqui.export import export_coqui
@@ -142,6 +144,18 @@ def test_an_exported_generator_speaks_and_can_be_trained_on(prepare, trained, tm
     trainer = prepare(args=TrainerArgs(restore_path=str(tmp_path / "export" / "best_model.pth")))
     trained_on = EVAGANVocoder(trainer.model.gan.config, trainer.model.gan.generator)
     assert torch.allclose(trained_on.synthesize(mel), vocoder.synthesize(mel), atol=1e-5)
+
+
+def test_training_goes_on_from_an_export_with_discriminators(prepare, trained, tmp_path):
+    vocoder = EVAGANVocoder.load(trained / "best_model.pth")
+    discriminators = trained_discriminators(trained / "best_model.pth", vocoder.config)
+    export_coqui(vocoder.config, vocoder.generator, tmp_path / "export", discriminators)
+    trainer = prepare(args=TrainerArgs(restore_path=str(tmp_path / "export" / "best_model.pth")))
+    ours, theirs = trainer.model.state_dict(), weights(trained / "best_model.pth")
+    assert float(ours["gan.steps.done"]) == float(theirs["gan.steps.done"]) > 0
+    ours, theirs = folded(ours), folded(theirs)
+    kept = [name for name in theirs if name.startswith("gan.discriminators.")]
+    assert kept and all(torch.allclose(ours[name], theirs[name], atol=1e-5) for name in kept)
 
 
 def test_frames_that_are_not_centred_cannot_be_exported(tmp_path):

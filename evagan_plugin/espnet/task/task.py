@@ -106,14 +106,15 @@ class VocoderTask(AbsTask):
                 args = cls.get_parser().parse_args(cmd)
             if not args.print_config and args.output_dir is not None:
                 complete_optimization(args)
-                check_options(args, vocoder_config(args))
+                config = vocoder_config(args)
+                check_options(args, config)
                 with only_training(args):
                     started = Path(args.output_dir) / "init"
                     args.init_param = [
-                        espnet_init_param(option, started / str(number))
+                        espnet_init_param(option, started / str(number), config.discriminators)
                         for number, option in enumerate(args.init_param)
                     ]
-                    check_files(args, vocoder_config(args))
+                    check_files(args, config)
                     cls._train(args)
             else:
                 cls._train(args)

@@ -15,7 +15,7 @@ from evagan_plugin import EVAGANVocoder
 from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.checkpoint import files
 from evagan_plugin.checkpoint.native import save_checkpoint
-from evagan_plugin.config import build_config, config_to_dict
+from evagan_plugin.config import DiscriminatorsConfig, build_config, config_to_dict
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
 from evagan_plugin.espnet.export import espnet_init_param
 from evagan_plugin.espnet.tts.generated_mels import align, check_features, convert_features
@@ -207,9 +207,9 @@ def test_a_model_that_comes_with_the_package_is_taken_by_name(tmp_path, monkeypa
     assert load_vocoder("small", feats_extract=LogMelFbank(**FEATURES)).fs == 16000
     with pytest.raises(UsageError, match="no pretrained model of that name: did you mean 'small'"):
         load_vocoder("smal")
-    started = espnet_init_param("small:gan.generator:gan.generator", tmp_path / "init")
+    started = espnet_init_param("small:gan.generator:gan.generator", tmp_path / "init", DiscriminatorsConfig())
     assert started == f"{tmp_path}/init/model.pth:gan.generator:gan.generator"
     assert all(name.startswith("gan.generator.") for name in torch.load(tmp_path / "init" / "model.pth"))
-    assert espnet_init_param("nowhere.pth:a:b", tmp_path) == "nowhere.pth:a:b"
+    assert espnet_init_param("nowhere.pth:a:b", tmp_path, DiscriminatorsConfig()) == "nowhere.pth:a:b"
     with pytest.raises(UsageError, match=r"^--init_param: there is no checkpoint smal, .* did you mean 'small'"):
-        espnet_init_param("smal", tmp_path / "init")
+        espnet_init_param("smal", tmp_path / "init", DiscriminatorsConfig())
