@@ -1,7 +1,9 @@
 """Ctrl-C and SIGTERM inside an epoch: the step is finished, all is saved, and the same command goes on exactly there.
 
 Which batches an epoch has follows from its number (``data.segments``), so that the number of those that are done says
-which come next; the states of the random generators say what they would have been drawn with.
+which come next; the states of the random generators say what they would have been drawn with. In a validation the batch
+is finished and what is saved is the end of the training before it: a resumed run repeats that validation from its first
+batch, and ends as if it had not been stopped.
 """
 
 import logging
@@ -9,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from espnet2.train.reporter import Reporter, SubReporter, WeightedAverage, to_reported_value
@@ -101,6 +103,7 @@ class SavingLoader:
         self.loader, self.reporter, self.states, self.place = loader, reporter, states, place
         self.output_dir, self.keep_steps, self.device = Path(output_dir), keep_steps, device
         self.whole = reporter.count + len(loader)
+        self.end: InsideEpoch | None = None
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -119,18 +122,43 @@ class SavingLoader:
                 if _is_first():
                     self._save(place, self.output_dir / f"{steps}steps.pth" if kept else None)
             if asked:
-                self._asked()  # so that none ends, and a launcher all others, before the first has saved
-                if _is_first():
-                    sys.stderr.write(
-                        f"stopped at epoch {place.epoch}, batch {place.done} of {place.of}, and saved: "
-                        "the same command goes on from there\n"
-                    )
-                sys.exit(128 + asked)
+                self._leave(asked, f"batch {place.done} of {place.of}", "goes on from there")
             try:
                 batch = next(rest)
             except StopIteration:
                 return
             yield batch
+
+    def note_end(self) -> None:
+        """Note the end of the epoch's training; with several processes, all of them call this together."""
+        self.end = InsideEpoch.of_now(self.reporter, self.whole)
+
+    def validating(self, loader: DataLoader) -> Iterator:
+        """Return the batches of the validation that follows; between two of them the process ends if asked.
+
+        Args:
+            loader: The batches of the validation.
+        """
+        keep_workers(loader)
+        rest = iter(loader)
+        while True:
+            asked = self._asked()
+            if asked:
+                if _is_first():
+                    self._save(self.end, None)
+                self._leave(asked, "in its validation", "repeats that and goes on")
+            try:
+                batch = next(rest)
+            except StopIteration:
+                return
+            yield batch
+
+    def _leave(self, asked: int, where: str, then: str) -> NoReturn:
+        self._asked()  # so that none ends, and a launcher all others, before the first has saved
+        if _is_first():
+            epoch = self.reporter.get_epoch()
+            sys.stderr.write(f"stopped at epoch {epoch}, {where}, and saved: the same command {then}\n")
+        sys.exit(128 + asked)
 
     def _asked(self) -> int:
         """Return the signal that a process has been asked to stop by, 0 if none has."""

@@ -15,7 +15,7 @@ from espnet2.train.gan_trainer import GANTrainer, GANTrainerOptions
 from espnet2.train.reporter import Reporter, SubReporter, WeightedAverage, to_reported_value
 from torch.utils.data import DataLoader
 
-from evagan_plugin.espnet.task.interruption import InsideEpoch, place_in, saving
+from evagan_plugin.espnet.task.interruption import InsideEpoch, SavingLoader, place_in, saving
 from evagan_plugin.espnet.task.listening import ListeningLoop
 from evagan_plugin.espnet.task.model import ESPnetVocoderModel
 from evagan_plugin.evaluation.spectrograms import mel_figure
@@ -36,6 +36,8 @@ class VocoderTrainer(GANTrainer):
 
     place: InsideEpoch | None = None
     """Where in its epoch a resumed training goes on."""
+    batches: SavingLoader
+    """Of the epoch's training."""
 
     @classmethod
     def build_options(cls, args: argparse.Namespace) -> VocoderTrainerOptions:
@@ -65,9 +67,10 @@ class VocoderTrainer(GANTrainer):
         own = getattr(model, "module", model)  # without what distributes it
         _look_at_what_is_logged(reporter, own)
         place, cls.place = cls.place, None
+        cls.batches = saving(iterator, reporter, model, optimizers, schedulers, options, place)
         all_steps_are_invalid = super().train_one_epoch(
             model=model,
-            iterator=saving(iterator, reporter, model, optimizers, schedulers, options, place),
+            iterator=cls.batches,
             optimizers=optimizers,
             schedulers=schedulers,
             scaler=scaler,
@@ -76,6 +79,7 @@ class VocoderTrainer(GANTrainer):
             options=options,
             distributed_option=distributed_option,
         )
+        cls.batches.note_end()
         # One value for all steps: to register it would count as a step.
         reporter.stats[PEAK_RSS] = [to_reported_value(peak_rss() / 2**30)] * reporter.count
         if not distributed_option.distributed or distributed_option.dist_rank == 0:
@@ -96,7 +100,11 @@ class VocoderTrainer(GANTrainer):
     ) -> None:
         """Validate, as ``GANTrainer``; then let people hear the model, on the first process."""
         super().validate_one_epoch(
-            model=model, iterator=iterator, reporter=reporter, options=options, distributed_option=distributed_option
+            model=model,
+            iterator=cls.batches.validating(iterator),
+            reporter=reporter,
+            options=options,
+            distributed_option=distributed_option,
         )
         first = not distributed_option.distributed or distributed_option.dist_rank == 0
         if options.listening is not None and first:

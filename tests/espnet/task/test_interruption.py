@@ -24,21 +24,22 @@ def unbroken(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
-    """Let something happen in the middle of a training step."""
+def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """Let something happen in the middle of a training step, or of one of the validation; returns those taken."""
     take_step = GANVocoder.generator_step
 
-    def arrange(step: int, event: Callable[[], None]) -> None:
-        steps = 0
+    def arrange(step: int, event: Callable[[], None], training: bool = True) -> list[int]:
+        taken: list[int] = []
 
         def counted(self: GANVocoder, *data: torch.Tensor, **options: object):
-            nonlocal steps
-            steps += self.training
-            if self.training and steps == step:
-                event()
+            if self.training is training:
+                taken.append(len(taken) + 1)
+                if taken[-1] == step:
+                    event()
             return take_step(self, *data, **options)
 
         monkeypatch.setattr(GANVocoder, "generator_step", counted)
+        return taken
 
     return arrange
 
@@ -62,7 +63,7 @@ def state(path: Path) -> dict:
     ids=["SIGTERM", "first step", "last step", "crash"],
 )
 def test_it_goes_on_where_it_was_stopped(
-    unbroken: Path, train: Train, command: Callable, at_step: Callable, capfd, tmp_path: Path,
+    unbroken: Path, train: Train, at_step: Callable, capfd, tmp_path: Path,
     step: int, event: int | None, status: int | None, place: tuple[int, int],
 ):  # fmt: skip
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
@@ -79,16 +80,50 @@ def test_it_goes_on_where_it_was_stopped(
 
     at_step(0, crash)  # never
     train(tmp_path / "exp", CONFIG)
+    assert_same(tmp_path / "exp", unbroken)
+
+
+def assert_same(resumed: Path, unbroken: Path) -> None:
     names = ["checkpoint.pth", "1epoch.pth", "2epoch.pth", "valid.mel.ave_2best.pth"]
     for name in [*names, *(f"{steps}steps.pth" for steps in (4, 8, 12))]:
-        ours, theirs = state(tmp_path / "exp" / name), state(unbroken / name)
+        ours, theirs = state(resumed / name), state(unbroken / name)
         ours, theirs = ours.get("model", ours), theirs.get("model", theirs)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(value, ours[key]) for key, value in theirs.items()), name
-    logs = [state(folder / "checkpoint.pth")["reporter"]["stats"] for folder in (tmp_path / "exp", unbroken)]
+    logs = [state(folder / "checkpoint.pth")["reporter"]["stats"] for folder in (resumed, unbroken)]
     for epoch in (1, 2):
-        for key in ("mel", "disc_loss", "total_count"):
-            assert logs[0][epoch]["train"][key] == pytest.approx(logs[1][epoch]["train"][key]), (epoch, key)
+        for part in ("train", "valid"):
+            for key in ("mel", "disc_loss", "total_count"):
+                ours, theirs = (log[epoch][part][key] for log in logs)
+                assert ours == pytest.approx(theirs), (epoch, part, key)
+
+
+@pytest.mark.parametrize(("epoch", "workers"), [(1, 0), (2, 1)])
+def test_a_validation_ends_within_a_batch_and_is_repeated(
+    train: Train, at_step: Callable, capfd, tmp_path: Path, epoch: int, workers: int
+):
+    config = CONFIG | {"valid_batch_size": 1, "num_workers": workers}  # two batches
+    unbroken = train(tmp_path / "unbroken", config)
+
+    def stop() -> None:
+        for worker in torch.multiprocessing.active_children():  # SLURM signals all processes
+            os.kill(worker.pid, signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+
+    first = 2 * epoch - 1
+    taken = at_step(first, stop, training=False)
+    with pytest.raises(SystemExit) as ended:
+        train(tmp_path / "exp", config)
+    assert ended.value.code == 143
+    told = f"stopped at epoch {epoch}, in its validation, and saved: the same command repeats that and goes on"
+    assert told in capfd.readouterr().err
+    assert len(taken) == first  # and no second batch
+    inside = state(tmp_path / "exp" / "checkpoint.pth")["inside_epoch"]
+    assert (inside["epoch"], inside["done"]) == (epoch, 6)
+
+    at_step(0, crash)  # never
+    train(tmp_path / "exp", config)
+    assert_same(tmp_path / "exp", unbroken)
 
 
 def test_a_mix_goes_on_with_other_workers_as_if_it_had_not_stopped(
