@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from evagan_plugin.cli.options import (
+    AllowPipes,
     Device,
     GroundTruth,
     Manifest,
@@ -58,6 +59,7 @@ def compare(
     skip_broken: SkipBroken = False,
     nj: Processes = CompareOptions.nj,
     device: Device = CompareOptions.device,
+    allow_pipes: AllowPipes = CompareOptions.allow_pipes,
 ) -> None:
     """Compare systems: all that `evagan score` writes, one table (Markdown, JSON, LaTeX), and a page to hear and see
     the worst utterances."""
@@ -81,6 +83,7 @@ def compare(
         device=device,
         models=models,
         versa=versa,
+        allow_pipes=allow_pipes,
         rounds=rounds,
         protocol=protocol,
         worst_by=worst_by,

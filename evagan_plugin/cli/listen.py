@@ -112,6 +112,7 @@ def add(
     system: Annotated[str, typer.Argument(metavar="[NAME=]DIR", help="Folder or wav.scp of the new system.")],
     step: Annotated[int | None, typer.Option(min=0, help="Training step of its checkpoint.")] = None,
     scores: Annotated[Path | None, typer.Option(help="scores.json of 'evagan score' that has the system.")] = None,
+    allow_pipes: AllowPipes = False,
     database: Database = None,
 ) -> None:
     """Put another system into a test, which may be running."""
@@ -121,7 +122,7 @@ def add(
 
     [(name, source)] = parse_systems([system]).items()
     metrics = system_scores(scores, name) if scores else None
-    add_system(test, name, source, step, metrics, database)
+    add_system(test, name, source, step, metrics, database, allow_pipes)
     typer.echo(f"{test}: system '{name}' added")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from evagan_plugin.cli.options import Reference, Systems
+from evagan_plugin.cli.options import AllowPipes, Reference, Systems
 
 
 def plot(
@@ -16,6 +16,7 @@ def plot(
         list[str] | None, typer.Option("--utterance", "-u", help="Utterance to draw; may be given again.")
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="Utterances to draw at most, evenly chosen.")] = 4,
+    allow_pipes: AllowPipes = False,
 ) -> None:
     """Draw reference and systems as mel spectrograms, one row per utterance, full band, one colour scale."""
     from evagan_plugin.data.systems import check_sources, parse_systems
@@ -25,5 +26,5 @@ def plot(
 
     from evagan_plugin.evaluation.spectrograms import plot_systems
 
-    plot_systems(reference, named, out, utterance, rows)
+    plot_systems(reference, named, out, utterance, rows, allow_pipes)
     typer.echo(out)

@@ -38,6 +38,7 @@ def plot_systems(
     out: str | Path,
     utterances: Sequence[str] | None = None,
     rows: int = 4,
+    allow_pipes: bool = False,
 ) -> None:
     """Write a picture of reference and systems.
 
@@ -47,6 +48,7 @@ def plot_systems(
         out: Picture file (.png, .pdf, .svg).
         utterances: Which to draw; by default ``rows`` of them, evenly chosen.
         rows: How many to draw where none are named.
+        allow_pipes: Run the commands that a ``wav.scp`` may have in the place of files.
 
     Raises:
         UsageError: If an utterance is unknown, nothing is shared, a system is called "reference", or sample rates
@@ -54,7 +56,7 @@ def plot_systems(
         EvaganError: If an audio file is bad or the picture cannot be written.
     """
     check_system_names(systems)
-    items = {item.utt_id: item for item in match(reference, systems)[0]}
+    items = {item.utt_id: item for item in match(reference, systems, pipes=allow_pipes)[0]}
     for utterance in utterances or ():
         if utterance not in items:
             raise UsageError(f"no utterance '{utterance}' in {reference} and a system: {nearest(utterance, items)}")

@@ -32,6 +32,7 @@ def add_system(
     step: int | None = None,
     metrics: ObjectiveMetrics | None = None,
     database: str | None = None,
+    allow_pipes: bool = False,
 ) -> ListeningTest:
     """Put another system into a test that may be running: the samples of a new checkpoint, for one.
 
@@ -45,6 +46,7 @@ def add_system(
         step: Training step of the checkpoint; the report draws scores against it.
         metrics: Objective metrics of its utterances, to stand beside the scores.
         database: URL of the vote store, where it is not ``votes.sqlite`` in the folder.
+        allow_pipes: Run the commands that a ``wav.scp`` may have in the place of files.
 
     Returns:
         The design with the system in it.
@@ -55,7 +57,7 @@ def add_system(
     """
     test_dir = Path(test_dir)
     check_system_name(name)
-    files = read_source(wav_dir)
+    files = read_source(wav_dir, allow_pipes)
     check_addable(test_dir, files, wav_dir)
     with locked(test_dir):
         # Another system may have come in while this one waited.

@@ -50,17 +50,21 @@ def test_segments_are_cut_from_what_a_command_writes(wavs):
     assert np.array_equal(soundfile.read("out/data/s1.wav", dtype="int16")[0], wavs["u1"][1600:4800])
 
 
-def test_synth_and_score_and_listen_run_them(wavs, evagan):
+def test_every_command_that_reads_audio_runs_them(wavs, evagan):
     for command in (
         ("synth", MODEL, "data", "out"),
         ("score", "data", "x=data", "--metrics", "log_mel_l1"),
+        ("compare", "data", "x=data", "--metrics", "log_mel_l1", "--out", "comparison"),
+        ("plot", "data", "x=data", "--out", "mels.png"),
         ("listen", "create", "x=data", "--reference", "data", "--out", "test", "--checks", 0, "--training-items", 0),
+        ("listen", "add", "test", "y=data"),
     ):
         status, _, errors = evagan(*command)
         assert status == 2 and "'u1' is a pipe" in errors and errors.count("\n") == 1, command
         status, output, errors = evagan(*command, "--allow-pipes")
         assert status == 0, (command, output, errors)
-    assert len(list(Path("out").glob("*.wav"))) == 3 and len(list(Path("test/audio").iterdir())) > 3
+    assert len(list(Path("out").glob("*.wav"))) == 3 and len(list(Path("test/audio").iterdir())) > 6
+    assert Path("comparison/report.html").is_file() and Path("mels.png").is_file()
 
 
 @pytest.mark.parametrize(
