@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-Reference = Annotated[Path, typer.Argument(metavar="REF", help="Directory of audio, or wav.scp.")]
+Reference = Annotated[Path, typer.Argument(metavar="REF", help="Directory of audio, wav.scp, or an audio file.")]
 Systems = Annotated[list[str], typer.Argument(metavar="HYP...", help="The same of each system: PATH or NAME=PATH.")]
 Metrics = Annotated[str, typer.Option(help="fast, full, or metric names; comma-separated.")]
 Periodicity = Annotated[

@@ -96,14 +96,14 @@ class Summary:
 def format_data_dir(
     source: Path, target: Path, sample_rate: int, skip_broken: bool = False, jobs: int = 1, pipes: bool = False
 ) -> Summary:
-    """Format a Kaldi data directory, or a folder of audio.
+    """Format a Kaldi data directory, a folder of audio, or an audio file.
 
     Writes ``target/data/<utterance>.wav``, ``format_report.tsv`` and, if nothing is broken or ``skip_broken`` is
     set, ``wav.scp utt2spk spk2utt utt2dur utt2num_samples`` and, where the source has them, ``text`` and
     ``feats.scp``. ``segments`` are cut out. What a former run did to an unchanged source is not done again.
 
     Args:
-        source: Data directory with ``wav.scp``, or a directory that
+        source: Data directory with ``wav.scp``, or a directory or file that
             :func:`~evagan_plugin.data.utterances.find_utterances` finds audio in.
         target: Output directory, made if need be.
         sample_rate: Wanted rate in Hz.
@@ -147,7 +147,8 @@ def format_data_dir(
 
 
 def _read_source(source: Path, pipes: bool) -> DataDir:
-    if (source / AUDIO_TABLE).is_file() or not source.is_dir():
+    single = source.is_file() and source.suffix != ".scp"
+    if (source / AUDIO_TABLE).is_file() or not (source.is_dir() or single):
         return DataDir.read(source, pipes)
     return DataDir(wav={utterance.utt_id: utterance.source for utterance in find_utterances(source)})
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evagan_plugin.audio.io import read_header
+from evagan_plugin.audio.io import AUDIO_SUFFIXES, read_header
 from evagan_plugin.audio.pipe import Pipe
 from evagan_plugin.data.kaldi import safe_key
 from evagan_plugin.data.names import REFERENCE
@@ -37,7 +37,7 @@ def read_source(path: str | Path, pipes: bool = False) -> dict[str, Path | Pipe]
     """Return audio files by utterance id.
 
     Args:
-        path: A directory or a table, read as :func:`~evagan_plugin.data.utterances.find_utterances` says.
+        path: A directory, a table or an audio file, read as :func:`~evagan_plugin.data.utterances.find_utterances` says.
         pipes: Whether a table may have pipes.
 
     Raises:
@@ -62,7 +62,7 @@ def split_name(argument: str) -> tuple[str, str]:
 
 
 def parse_systems(arguments: Sequence[str]) -> dict[str, str]:
-    """Read ``NAME=PATH`` or ``PATH`` arguments; without a name it is the directory's.
+    """Read ``NAME=PATH`` or ``PATH`` arguments; without a name it is that of the directory or audio file.
 
     Raises:
         UsageError: If two systems have one name.
@@ -71,8 +71,8 @@ def parse_systems(arguments: Sequence[str]) -> dict[str, str]:
     for argument in arguments:
         name, path = split_name(argument)
         if path == argument:
-            folder = Path(path).absolute()
-            name = folder.parent.name if folder.suffix == ".scp" else folder.name
+            place = Path(path).absolute()
+            name = place.parent.name if place.suffix == ".scp" else place.stem if _is_audio(place) else place.name
         if not name or not path:
             raise UsageError(f"'{argument}' is not PATH or NAME=PATH")
         if name in systems:
@@ -104,11 +104,16 @@ def parse_named(option: str, arguments: Sequence[str], expected: str) -> dict[st
 
 
 def check_sources(*sources: str | Path) -> None:
-    """Check that directories and tables are there, before anything slow is imported (raises :class:`UsageError`)."""
+    """Check that sources are there, before anything slow is imported (raises :class:`UsageError`)."""
     for source in map(Path, sources):
-        if not source.is_dir() and not (source.is_file() and source.suffix == ".scp"):
-            what = "is a single file" if source.exists() else "does not exist"
-            raise UsageError(f"{source} {what}: a directory of audio or a wav.scp is needed")
+        if not source.is_dir() and not (source.is_file() and source.suffix == ".scp") and not _is_audio(source):
+            what = "is no audio by its name" if source.exists() else "does not exist"
+            raise UsageError(f"{source} {what}: a directory of audio, a wav.scp or an audio file is needed")
+
+
+def _is_audio(path: str | Path) -> bool:
+    """Whether a path is an audio file by its name."""
+    return Path(path).suffix.lower() in AUDIO_SUFFIXES and Path(path).is_file()
 
 
 def match(
@@ -117,7 +122,7 @@ def match(
     categories: Mapping[str, str] | None = None,
     pipes: bool = False,
 ) -> tuple[list[MatchedUtterance], list[Unmatched]]:
-    """Match the utterances of the systems with those of the reference.
+    """Match the utterances of the systems with those of the reference, by id; two audio files are of one utterance.
 
     Args:
         reference: Anything that :func:`read_source` takes.
@@ -134,6 +139,9 @@ def match(
     """
     references = read_source(reference, pipes)
     found = {name: read_source(path, pipes) for name, path in systems.items()}
+    if _is_audio(reference):
+        pairs = {name: files for name, files in found.items() if _is_audio(systems[name])}
+        found |= {name: dict(zip(references, files.values(), strict=True)) for name, files in pairs.items()}
     unmatched = []
     for name, files in found.items():
         if not references.keys() & files.keys():
@@ -179,7 +187,7 @@ def common_sample_rate(items: Iterable[MatchedUtterance]) -> int:
         )
     if len(example) > 1:
         rates = "; ".join(f"{rate} Hz ({where})" for rate, where in sorted(example.items()))
-        mend = "evagan format DIR NEW_DIR --sample-rate RATE"
+        mend = "evagan format DIR_OR_FILE NEW_DIR --sample-rate RATE"
         raise UsageError(f"sample rates differ: {rates}; one rate is needed: {mend}")
     return next(iter(example))
 

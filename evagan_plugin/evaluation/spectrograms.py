@@ -43,7 +43,7 @@ def plot_systems(
     """Write a picture of reference and systems.
 
     Args:
-        reference: Directory of audio, ``wav.scp``, or directory that holds one.
+        reference: Directory of audio, ``wav.scp``, directory that holds one, or an audio file.
         systems: The same of each system, by name.
         out: Picture file (.png, .pdf, .svg).
         utterances: Which to draw; by default ``rows`` of them, evenly chosen.

@@ -30,7 +30,7 @@ def test_files_of_one_stem_are_told_apart_by_their_folders_or_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("nothing", "does not exist"), ("", "no audio files"), ("x.txt", "single")]
+    ("name", "reason"), [("nothing", "does not exist"), ("", "no audio files"), ("x.txt", "no audio by its name")]
 )
 def test_a_place_without_audio_is_refused(tmp_path, name, reason):
     (tmp_path / "x.txt").write_text("text")
@@ -70,6 +70,17 @@ def test_sources_without_a_common_utterance_are_refused(tmp_path):
     system = write_corpus(tmp_path / "hyp", {"a_gen": VOICE})
     with pytest.raises(UsageError, match="share no utterance: ids such as 'a' and 'a_gen'"):
         match(reference, {"hyp": system})
+
+
+def test_two_files_are_of_one_utterance(tmp_path):
+    folder = write_corpus(tmp_path / "audio", {"take": VOICE, "take_copy": VOICE, "other": VOICE})
+    take, copy = folder / "take.wav", folder / "take_copy.wav"
+    assert parse_systems([str(copy)]) == {"take_copy": str(copy)}
+    [item], unmatched = match(take, {"copy": copy, "folder": folder})
+    assert (item.utt_id, item.reference, item.hypotheses) == ("take", take, {"copy": copy, "folder": take})
+    assert {entry.utt_id for entry in unmatched} == {"other", "take_copy"}
+    with pytest.raises(UsageError, match="share no utterance"):
+        match(write_corpus(tmp_path / "two", {"a": VOICE, "b": VOICE}), {"copy": copy})
 
 
 def test_sample_rates_must_agree(tmp_path):

@@ -87,6 +87,20 @@ def test_the_picture_is_written_whole_and_is_not_black(tmp_path):
     assert pixels[..., :3].std() > 0.1
 
 
+def test_two_files_are_drawn_at_one_rate(tmp_path, evagan):
+    soundfile.write(tmp_path / "take.wav", tone(300), SAMPLE_RATE)
+    soundfile.write(tmp_path / "copy.wav", tone(300)[::2], SAMPLE_RATE // 2)
+    command = ("plot", tmp_path / "take.wav", tmp_path / "copy.wav", "--out", tmp_path / "mels.png")
+    status, _, errors = evagan(*command)
+    assert status == 2 and errors.count("\n") == 1 and not (tmp_path / "mels.png").exists()
+    assert "22050 Hz (copy, 'take'); 44100 Hz (the reference, 'take')" in errors
+    assert "evagan format DIR_OR_FILE NEW_DIR --sample-rate RATE" in errors
+    assert evagan("format", tmp_path / "take.wav", tmp_path / "formatted", "--sample-rate", SAMPLE_RATE // 2)[0] == 0
+    status, _, errors = evagan(command[0], tmp_path / "formatted/data/take.wav", *command[2:])
+    assert status == 0, errors
+    assert (tmp_path / "mels.png").is_file()
+
+
 def test_unknown_utterance_and_unknown_format_are_refused(tmp_path):
     folder = tmp_path / "ref"
     folder.mkdir()
