@@ -9,7 +9,9 @@ from evagan_plugin.cli.options import AllowPipes
 
 
 def format_(
-    data_dir: Annotated[Path, typer.Argument(help="Kaldi data directory with wav.scp, a directory of audio, or an audio file.")],
+    data_dir: Annotated[
+        Path, typer.Argument(help="Kaldi data directory with wav.scp, a directory of audio, or an audio file.")
+    ],
     out_dir: Annotated[Path, typer.Argument(help="Where to write the formatted directory.")],
     sample_rate: Annotated[int, typer.Option(min=1, help="Wanted sample rate in Hz.")],
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Go on without the broken files.")] = False,

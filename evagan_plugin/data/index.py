@@ -21,7 +21,7 @@ from evagan_plugin.audio.archive import source_state
 from evagan_plugin.audio.io import read_header
 from evagan_plugin.audio.recording import Recording, open_recording
 from evagan_plugin.data.index_tables import Utterance, lines_of, utterances
-from evagan_plugin.data.kaldi import Segment
+from evagan_plugin.data.kaldi import Segment, check_relative
 from evagan_plugin.data.segments import READERS
 from evagan_plugin.errors import EvaganError, UsageError, some
 from evagan_plugin.utils.files import atomic_path, write_text
@@ -200,6 +200,8 @@ def _build(data: Path, folder: Path) -> None:
     lines, files, seconds, names = array("Q"), array("Q"), array("f"), array("q")
     (folder / STATE).unlink(missing_ok=True)
     for batch in itertools.batched(track(utterances(data), f"index {data}"), CHUNK):
+        if not lines:
+            check_relative(data / "wav.scp", [one.path for one in batch])
         with ThreadPoolExecutor(READERS) as pool:
             for one, (duration, rate, problem) in zip(batch, pool.map(_measure, batch), strict=True):
                 lines.append(one.line)

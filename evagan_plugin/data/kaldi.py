@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from evagan_plugin.audio.archive import archive_of
 from evagan_plugin.audio.pipe import MARK, Pipe
 from evagan_plugin.errors import EvaganError, UsageError, some
 from evagan_plugin.utils.files import read_text, write_text
@@ -66,6 +67,25 @@ def read_scp(path: str | Path, pipes: bool = False) -> dict[str, str]:
                 "(of audio that you trust: `evagan format DIR OUT_DIR --sample-rate HZ --allow-pipes`)"
             )
     return {key: Pipe(value) if value.endswith(MARK) else value for key, value in table.items()}
+
+
+def check_relative(table: str | Path, places: Iterable[str]) -> None:
+    """Raise :class:`UsageError` if a script file has relative paths and not one leads to a file.
+
+    Args:
+        table: The script file.
+        places: What :func:`read_scp` has read from it.
+    """
+    relative = [place for place in places if not (isinstance(place, Pipe) or Path(place).is_absolute())]
+    if not relative or any(archive_of(place).exists() for place in relative):
+        return
+    above = Path(table).absolute().parents
+    there = next((folder for folder in above if archive_of(folder / relative[0]).exists()), None)
+    hint = f": cd {there}" if there else ""
+    raise UsageError(
+        f"{table}: {relative[0]} is not there, nor is any other of its {len(relative)} relative paths; they count from "
+        f"where you stand, {Path.cwd()}{hint}"
+    )
 
 
 def read_wav_scp(path: str | Path, pipes: bool = False) -> dict[str, str]:
@@ -189,7 +209,7 @@ class DataDir:
 
         Raises:
             UsageError: If the directory or ``wav.scp`` is missing, a line is malformed, or the files disagree about
-                the utterances.
+                the utterances, or not one of the relative paths in ``wav.scp`` leads to a file.
         """
         path = Path(path)
         if not (path / "wav.scp").is_file():
@@ -199,6 +219,7 @@ class DataDir:
         wav = read_scp(path / "wav.scp", pipes)
         data = cls(wav=wav, segments=_read_segments(path / "segments"), **tables)
         data.check(path)
+        check_relative(path / "wav.scp", wav.values())
         return data
 
     def check(self, where: str | Path = "data") -> None:

@@ -37,7 +37,8 @@ def read_source(path: str | Path, pipes: bool = False) -> dict[str, Path | Pipe]
     """Return audio files by utterance id.
 
     Args:
-        path: A directory, a table or an audio file, read as :func:`~evagan_plugin.data.utterances.find_utterances` says.
+        path: A directory, a table or an audio file, read as
+            :func:`~evagan_plugin.data.utterances.find_utterances` says.
         pipes: Whether a table may have pipes.
 
     Raises:
@@ -182,9 +183,7 @@ def common_sample_rate(items: Iterable[MatchedUtterance]) -> int:
                 continue
             example.setdefault(rate, f"{name}, '{item.utt_id}'")
     if not example:
-        raise UsageError(
-            f"not one of the audio files can be read ({unread}); relative paths in a wav.scp count from where you stand"
-        )
+        raise UsageError(f"not one of the audio files can be read ({unread})")
     if len(example) > 1:
         rates = "; ".join(f"{rate} Hz ({where})" for rate, where in sorted(example.items()))
         mend = "evagan format DIR_OR_FILE NEW_DIR --sample-rate RATE"

@@ -9,7 +9,7 @@ from pathlib import Path
 from evagan_plugin.audio.archive import ARCHIVED, archive_of, holds_audio
 from evagan_plugin.audio.features import FEATURE_SUFFIXES, Layout
 from evagan_plugin.audio.io import AUDIO_SUFFIXES
-from evagan_plugin.data.kaldi import read_scp, read_wav_scp, safe_key
+from evagan_plugin.data.kaldi import check_relative, read_scp, read_wav_scp, safe_key
 from evagan_plugin.errors import EvaganError, UsageError
 
 AUDIO_TABLE, FEATURE_TABLE = "wav.scp", "feats.scp"
@@ -88,10 +88,13 @@ def is_hidden(path: str | Path) -> bool:
 
 
 def _of_table(path: Path, features: bool, pipes: bool) -> list[Utterance]:
-    if features and path.name == FEATURE_TABLE:
-        return [Utterance(utt_id, entry, "frames_first") for utt_id, entry in read_scp(path).items()]
+    has_features = features and path.name == FEATURE_TABLE
     read = read_wav_scp if path.name == AUDIO_TABLE else read_scp
-    return [_utterance(utt_id, entry, "frames_first", features) for utt_id, entry in read(path, pipes).items()]
+    table = read(path, pipes and not has_features)
+    check_relative(path, table.values())
+    if has_features:
+        return [Utterance(utt_id, entry, "frames_first") for utt_id, entry in table.items()]
+    return [_utterance(utt_id, entry, "frames_first", features) for utt_id, entry in table.items()]
 
 
 def _of_directory(path: Path, features: bool) -> list[Utterance]:

@@ -1,8 +1,11 @@
 """Kaldi data directories: malformed ones are told by file and line, sound ones survive a round trip."""
 
+from pathlib import Path
+
 import pytest
 
-from evagan_plugin.data.kaldi import DataDir, Segment, read_scp, read_table, write_table
+from evagan_plugin.data.index import open_dir
+from evagan_plugin.data.kaldi import DataDir, Segment, check_relative, read_scp, read_table, write_table
 from evagan_plugin.errors import UsageError
 
 
@@ -43,6 +46,45 @@ def test_malformed_scp_is_refused(scp, text, reason):
 def test_missing_scp_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"wav\.scp: cannot be read: No such file"):
         read_scp(tmp_path / "wav.scp")
+
+
+def test_relative_paths_from_elsewhere_name_where_they_count_from(scp, tmp_path, monkeypatch):
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    table = scp("a wav/a.wav\nb wav/b.wav\nc /audio/c.wav\n")
+    with pytest.raises(UsageError, match=r"wav/a\.wav is not there, nor is any other of its 2 relative paths") as told:
+        check_relative(table, read_scp(table).values())
+    assert str(told.value).endswith(f"they count from where you stand, {place}")
+    (tmp_path / "wav").mkdir()
+    (tmp_path / "wav/a.wav").touch()
+    with pytest.raises(UsageError, match=f"{place}: cd {tmp_path}$"):
+        check_relative(table, read_scp(table).values())
+    (place / "wav").mkdir()
+    (place / "wav/b.wav").touch()  # what one file lacks costs that one
+    check_relative(table, read_scp(table).values())
+
+
+def test_every_reader_says_so_and_leaves_nothing(tmp_path, monkeypatch, evagan):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("here/data", "here/wav"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "here/wav/a.wav").touch()
+    (tmp_path / "here/data/wav.scp").write_text("a wav/a.wav\n")
+    (tmp_path / "here/data/utt2dur").write_text("a 1.0\n")
+    data = "here/data"
+    for command in (
+        ("format", data, "out", "--sample-rate", 16000),
+        ("synth", "eva_gan_tiny_16k", data, "out"),
+        ("score", data, f"x={data}", "--metrics", "log_mel_l1", "--out", "out"),
+        ("listen", "create", f"x={data}", "--reference", data, "--out", "out"),
+        ("curate", data, "out"),
+    ):
+        status, _, errors = evagan(*command)
+        assert status == 2 and errors.endswith(f"{tmp_path}: cd {tmp_path}/here\n") and errors.count("\n") == 1
+        assert not (tmp_path / "out").exists()
+    with pytest.raises(UsageError, match=f"cd {tmp_path}/here$"):
+        open_dir(Path(data), tmp_path / "index")
 
 
 def test_tables_are_sorted_as_kaldi_sorts(tmp_path):

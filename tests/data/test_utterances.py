@@ -93,12 +93,13 @@ def test_white_space_never_gets_into_an_id(folder, name):
     assert utt_id.strip("_") == "hello_there" and not any(character.isspace() for character in utt_id)
 
 
-def test_a_table_counts_before_files(folder):
-    root = folder("a.wav")
+def test_a_table_counts_before_files(folder, monkeypatch):
+    root = folder("a.wav", "v.npy", "y.wav", "elsewhere/w.wav")
+    monkeypatch.chdir(root)  # where relative paths count from
     (root / "feats.scp").write_text("u feats.ark:12\nv v.npy\n")
     wanted = [Utterance("u", "feats.ark:12", "frames_first"), Utterance("v", "v.npy", "frames_first")]
     assert find_utterances(root, features=True) == wanted
-    assert ids(root) == ["a"], "features are no audio"
+    assert ids(root) == ["a", "w", "y"], "features are no audio"
     (root / "wav.scp").write_text("w elsewhere/w.wav\n")
     for source in (root, root / "wav.scp"):
         for features in (True, False):

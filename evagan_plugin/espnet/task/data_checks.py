@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from evagan_plugin.audio.archive import ARCHIVED
 from evagan_plugin.config import VocoderConfig
 from evagan_plugin.data.augmentation import refuse_given_mels
-from evagan_plugin.data.kaldi import check_no_segments, read_scp
+from evagan_plugin.data.kaldi import check_no_segments, check_relative, read_scp
 from evagan_plugin.data.mix import is_mix
 from evagan_plugin.data.segments import unusable_recordings
 from evagan_plugin.data.stream_items import StreamDataset
@@ -60,6 +60,7 @@ def _check_split(split: str, sources: list, args: argparse.Namespace, config: Vo
             f"not read: {some(archived)}; `evagan format DIR OUT --sample-rate {config.mel.sample_rate}` makes files "
             "of them"
         )
+    check_relative(paths["wav"], recordings.values())
     if kinds["wav"] == "sound":
         _check_recordings(paths["wav"], recordings, config.mel.sample_rate)
     if "feats" in paths:
