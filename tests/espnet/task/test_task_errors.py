@@ -235,6 +235,25 @@ def test_resuming_with_another_optimization(fails: Fails, experiment: Path, conf
     assert {path: path.stat().st_mtime_ns for path in experiment.iterdir()} == before
 
 
+def test_resuming_with_other_data(
+    fails: Fails, experiment: Path, an4: Path, mix: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before = {path: path.stat().st_mtime_ns for path in experiment.iterdir()}
+    for other in (an4 / "valid", mix):
+        written = fails(output_dir=experiment, train=other)
+        assert f"trained on other data: train_data_path_and_name_and_type: {other}" in written
+        assert f"!= {an4}/train/wav.scp,wav,sound; choose another --output_dir" in written
+    shapes = fails({"train_shape_file": [str(an4 / "train" / "wav.scp")]}, output_dir=experiment)
+    assert "trained on other data: train_shape_file: " in shapes
+    assert {path: path.stat().st_mtime_ns for path in experiment.iterdir()} == before
+
+
+def test_the_same_data_under_another_name(train: Callable, experiment: Path, an4: Path, tmp_path: Path):
+    (tmp_path / "data").symlink_to(an4 / "train")
+    train(experiment, {"max_epoch": 2}, train=tmp_path / "data")
+    assert torch.load(experiment / "checkpoint.pth", weights_only=True)["reporter"]["epoch"] == 2
+
+
 def test_a_new_optimization_is_taken_where_it_is_wished(train: Callable, experiment: Path):
     new = {"optim_conf": {"lr": 5.0e-4}, "scheduler": "steplr", "scheduler_conf": {"step_size": 1, "gamma": 0.5}}
     train(experiment, new | {"reset_optim": True, "max_epoch": 2})
