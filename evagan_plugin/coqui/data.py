@@ -47,13 +47,18 @@ def load_audio_dir(data_path: str | Path, eval_split_size: int) -> tuple[list[st
     if not data_path or not Path(data_path).is_dir():
         raise UsageError(f"there is no folder '{data_path}' of recordings: give one with --data_path")
     paths = sorted(map(str, files_below(data_path)))
-    if len(paths) <= eval_split_size:
-        raise UsageError(
-            f"{len(paths)} recordings below {data_path}: more than eval_split_size {eval_split_size} are needed"
-        )
+    check_split(len(paths), data_path, eval_split_size)
     order = np.random.default_rng(0).permutation(len(paths))
     shuffled = [paths[index] for index in order]
     return shuffled[:eval_split_size], shuffled[eval_split_size:]
+
+
+def check_split(recordings: int, data_path: str | Path, eval_split_size: int) -> None:
+    """Raise :class:`UsageError` where evaluation leaves no recording for training."""
+    if recordings <= eval_split_size:
+        raise UsageError(
+            f"{recordings} recordings below {data_path}: more than eval_split_size {eval_split_size} are needed"
+        )
 
 
 def mix_of(samples: Sequence[Sample] | None) -> str | None:

@@ -6,18 +6,21 @@ program finds the samples of a ``mix.yaml``.
 """
 
 import inspect
+import sys
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
 
 from evagan_plugin.autoload import COQUI_MODULES, alias_modules
-from evagan_plugin.errors import ConfigError, EvaganError, report_uncaught
+from evagan_plugin.errors import ConfigError, EvaganError, UsageError, report_uncaught
 from evagan_plugin.utils.numba_cache import make_numba_cache
 
 TESTED_VERSIONS = "0.28."
 """Versions of coqui-tts that the tests have run with begin so."""
 MODEL = "eva_gan"
+CONFIG = "TTS.vocoder.configs.eva_gan_config"
+"""What Coqui TTS imports for a config of ``model: eva_gan``."""
 
 _registered = False
 
@@ -60,19 +63,34 @@ def _hook_synthesizer(module: ModuleType) -> None:
 
 
 def _hook_samples(module: ModuleType) -> None:
-    """Let Coqui's training program take a ``mix.yaml`` for ``data_path``, where it looks for a folder."""
+    """Let Coqui's training program take a ``mix.yaml`` for ``data_path``, and say at once where it finds too few."""
     import wrapt
 
-    wrapt.wrap_function_wrapper(module, "load_wav_data", _load_wav_data)
+    for name in ("load_wav_data", "load_wav_feat_data"):
+        wrapt.wrap_function_wrapper(module, name, _load_samples)
 
 
-def _load_wav_data(wrapped: Any, module: ModuleType, args: tuple, kwargs: dict) -> Any:
-    from evagan_plugin.coqui.data import load_audio_dir
+def _load_samples(wrapped: Any, module: ModuleType, args: tuple, kwargs: dict) -> Any:
+    """Split recordings for evaluation and training.
+
+    Raises:
+        UsageError: If the run is ours and no recording is left for training.
+    """
+    given = inspect.signature(wrapped).bind(*args, **kwargs).arguments
+    path, size = given["data_path"] or "", given["eval_split_size"]
+    if COQUI_MODULES[CONFIG] not in sys.modules:
+        return wrapped(*args, **kwargs)
+    from evagan_plugin.coqui.data import check_split, load_audio_dir
     from evagan_plugin.data.mix import is_mix
 
-    given = inspect.signature(wrapped).bind(*args, **kwargs).arguments
-    path = given["data_path"] or ""
-    return load_audio_dir(path, given["eval_split_size"]) if is_mix(path) else wrapped(*args, **kwargs)
+    if is_mix(path) and wrapped.__name__ == "load_wav_data":
+        return load_audio_dir(path, size)
+    try:
+        evaluation, training = wrapped(*args, **kwargs)
+    except AssertionError as error:  # an empty folder, or features that do not go with the recordings
+        raise UsageError(f"data_path {path}: {' '.join(str(error).removeprefix(' [!]').split())}") from error
+    check_split(len(evaluation) + len(training), path, size)
+    return evaluation, training
 
 
 def _installed_version() -> str:

@@ -27,7 +27,7 @@ from evagan_plugin.evaluation.utterance import score_item
 from evagan_plugin.evaluation.versa import VersaFigures, read_versa_of, versa_metrics, with_versa
 from evagan_plugin.utils.device import checked_device
 from evagan_plugin.utils.processes import in_processes
-from evagan_plugin.utils.progress import track
+from evagan_plugin.utils.progress import say, track
 
 
 def score_systems(
@@ -187,6 +187,8 @@ def _score_all(
     if not waiting:
         return
     jobs = min(nj, len(waiting))
+    # Networks such as CREPE start with the first utterance, which takes longer than any other.
+    say(f"score: {len(waiting)} utterances; starting {', '.join(work.metrics)}")
     score = partial(_score, work=work)
     new = in_processes(score, waiting, jobs) if jobs > 1 else ((item, score(item)) for item in waiting)
     with closing(new):

@@ -29,10 +29,11 @@ def track[T](items: Iterable[T], label: str, total: int | None = None) -> Iterat
         now = time.monotonic()
         if now - last >= SECONDS_BETWEEN_LINES and count != total:
             last = now
-            _line(f"{label}: {count}/{total if total is not None else '?'}, {now - start:.0f} s")
-    _line(f"{label}: {count} done in {time.monotonic() - start:.1f} s")
+            say(f"{label}: {count}/{total if total is not None else '?'}, {now - start:.0f} s")
+    say(f"{label}: {count} done in {time.monotonic() - start:.1f} s")
 
 
-def _line(text: str) -> None:
+def say(text: str) -> None:
+    """Write a line to standard error, at once: what begins now and takes a while."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()

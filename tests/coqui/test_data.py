@@ -1,5 +1,6 @@
 """What the trainer's loaders give."""
 
+import json
 import shutil
 
 import numpy as np
@@ -131,3 +132,20 @@ def test_an_epoch_can_begin_and_end_within():
     part.start, part.stop = 1, 3
     assert list(part) == list(all_of_it)[1:3]
     assert len(part) == len(all_of_it) == 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"eval_split_size": 10}, "8 recordings below {speech}: more than eval_split_size 10 are needed"),
+        ({"data_path": "/nowhere"}, "data_path /nowhere: /nowhere is empty."),
+    ],
+)
+def test_too_few_recordings_are_told_before_anything_is_built(settings, program, speech, tmp_path, fields, said):
+    (tmp_path / "config.json").write_text(json.dumps(settings(tmp_path / "out", **fields)))
+    done = program("-m", "TTS.bin.train_vocoder", "--config_path", tmp_path / "config.json")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == f"evagan: error: {said.format(speech=speech)}"
+    assert "Traceback" not in done.stderr
+    assert "Audio Processor" not in done.stdout  # which comes before the model and the trainer
+    assert not (tmp_path / "out").exists()

@@ -12,6 +12,7 @@ def test_the_table_goes_to_standard_output_and_the_files_to_out(evagan, corpus, 
         "pesq_wb,log_mel_l1",
     )  # fmt: skip
     assert status == 0, errors
+    assert errors.index("score: 2 utterances; starting ") < errors.index("score: 2 done")
     assert "| eva_gan | 2 |" in output
     assert (out / "scores.md").read_text() in output
     assert {path.name for path in out.iterdir()} == {
