@@ -121,11 +121,11 @@ def synth(
 
     vocoder = open_vocoder(model, config, device, dtype.value, untrained, engine, threads)
     if any(piped):
-        from evagan_plugin.inference.pipe import standard_streams, synthesize_pipe
+        from evagan_plugin.inference.stdio import standard_streams, synthesize_stdio
         from evagan_plugin.inference.stream import CHUNK_FRAMES
 
         kind = (stdin or Stdin.mel).value
-        synthesize_pipe(vocoder, *standard_streams(), kind, chunk_frames or CHUNK_FRAMES, initial_frames)
+        synthesize_stdio(vocoder, *standard_streams(), kind, chunk_frames or CHUNK_FRAMES, initial_frames)
         return
     failed = synthesize_all(vocoder, utterances, out_dir, chunk_frames)
     typer.echo(f"{len(utterances) - len(failed)} of {len(utterances)} utterances written to {out_dir}")

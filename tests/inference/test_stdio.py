@@ -14,7 +14,7 @@ import torch
 from evagan_plugin.audio.io import quantise
 from evagan_plugin.config import build_config
 from evagan_plugin.errors import EvaganError, UsageError
-from evagan_plugin.inference.pipe import synthesize_pipe
+from evagan_plugin.inference.stdio import synthesize_stdio
 from evagan_plugin.inference.vocoder import EVAGANVocoder
 from evagan_plugin.model.generator import EVAGANGenerator
 
@@ -58,7 +58,7 @@ def close(ours: bytes, theirs: bytes) -> bool:
 
 def piped(vocoder: EVAGANVocoder, sent: bytes, **options) -> bytes:
     sink = io.BytesIO()
-    synthesize_pipe(vocoder, io.BytesIO(sent), sink, **options)
+    synthesize_stdio(vocoder, io.BytesIO(sent), sink, **options)
     return sink.getvalue()
 
 
@@ -112,7 +112,7 @@ def test_a_full_disk_is_told(vocoder, mel):
         open("/dev/full", "wb") as full,
         pytest.raises(EvaganError, match="standard output cannot be written: No space left on device"),
     ):
-        synthesize_pipe(vocoder, io.BytesIO(frames_of(mel)), full)
+        synthesize_stdio(vocoder, io.BytesIO(frames_of(mel)), full)
 
 
 def test_an_output_that_nobody_reads_is_one_line(model, mel):

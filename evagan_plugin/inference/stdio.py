@@ -28,7 +28,7 @@ def standard_streams() -> tuple[BufferedReader, BufferedWriter]:
     return sys.stdin.buffer, sys.stdout.buffer
 
 
-def synthesize_pipe(
+def synthesize_stdio(
     vocoder: Vocoder,
     source: BufferedReader,
     sink: BufferedWriter,
