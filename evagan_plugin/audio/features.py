@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from evagan_plugin.audio.archive import ARCHIVED
+from evagan_plugin.audio.archive import ARCHIVED, archive_of
 from evagan_plugin.config import MelConfig
 from evagan_plugin.errors import EvaganError, UsageError, require
 
@@ -42,6 +42,25 @@ def read_features(path: str | Path, mel: MelConfig, layout: Layout) -> "Tensor":
         raise UsageError(f"{path}: {features.dim()} dimensions, one utterance of {_expected(mel.n_mels, layout)} has 2")
     check_mel(features, mel, f"{path}: features", layout)
     return features if layout == "bands_first" else features.transpose(0, 1)
+
+
+def check_features(place: str) -> None:
+    """Check that a file of features is there, its header readable, or its archive long enough; values are not read.
+
+    Raises:
+        EvaganError: What is wrong, the file in front.
+    """
+    import numpy as np
+
+    path, entry = archive_of(place), ARCHIVED.search(place)
+    try:
+        size = path.stat().st_size
+        if size <= (int(entry[1]) if entry else 0):
+            raise EvaganError(f"{place}: the file ends before it" if entry else f"{place}: empty file (0 bytes)")
+        if path.suffix.lower() == ".npy":
+            np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise EvaganError(f"{place}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def check_mel(mel: "Tensor", config: MelConfig, name: str = "mel", layout: Layout = "bands_first") -> None:

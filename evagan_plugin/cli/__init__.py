@@ -19,6 +19,7 @@ from evagan_plugin.cli.pack import pack
 from evagan_plugin.cli.plot import plot
 from evagan_plugin.cli.score import score
 from evagan_plugin.cli.synth import SynthCommand, synth
+from evagan_plugin.cli.validate import validate
 from evagan_plugin.errors import UsageError, one_line_errors
 
 BadUsage = typer.BadParameter.__base__
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.command()(info)
 app.command()(doctor)
 app.command()(curate)
+app.command()(validate)
 app.command("format")(format_)
 app.command(cls=SynthCommand)(synth)
 app.command()(convert)

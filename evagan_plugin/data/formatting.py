@@ -99,8 +99,9 @@ def format_data_dir(
     """Format a Kaldi data directory, a folder of audio, or an audio file.
 
     Writes ``target/data/<utterance>.wav``, ``format_report.tsv`` and, if nothing is broken or ``skip_broken`` is
-    set, ``wav.scp utt2spk spk2utt utt2dur utt2num_samples`` and, where the source has them, ``text`` and
-    ``feats.scp``. ``segments`` are cut out. What a former run did to an unchanged source is not done again.
+    set, ``wav.scp utt2spk spk2utt utt2dur utt2num_samples`` and, where the source has them, ``text``, ``utt2lang``,
+    ``utt2kind``, ``utt2category`` and ``feats.scp``. ``segments`` are cut out. What a former run did to an unchanged
+    source is not done again.
 
     Args:
         source: Data directory with ``wav.scp``, or a directory or file that

@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from evagan_plugin.audio.archive import archive_of
 from evagan_plugin.audio.pipe import MARK, Pipe
@@ -17,6 +18,48 @@ BAD_KEY = re.compile(r"[\s/]|^\.|^$")
 """What no key of a table may have: white space, which ends it, and what cannot stand in the name of its file."""
 
 
+class Scan(NamedTuple):
+    """A table as far as it can be read, and all that is wrong with its lines."""
+
+    table: dict[str, str]
+    """Values by key; of a key that stands twice, the first."""
+    lines: dict[str, int]
+    """Number of the line of each key, also of one without a value."""
+    problems: list[tuple[int, str]]
+    """Number of a line, and what is wrong with it, file and number in front; in their order."""
+
+
+def scan_table(path: str | Path, values_needed: bool = True) -> Scan:
+    """Read ``key value`` lines, as :func:`read_table`, and say everything that it would refuse.
+
+    Raises:
+        UsageError: If the file is missing or no UTF-8 text.
+    """
+    path = Path(path)
+    scan = Scan({}, {}, [])
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        key, *rest = line.split(maxsplit=1)
+        for wrong in _faults(key, rest, scan.lines, values_needed):
+            scan.problems.append((number, f"{path}:{number}: {wrong}"))
+        if key not in scan.lines:
+            scan.lines[key] = number
+            if rest:
+                scan.table[key] = rest[0].strip()
+    return scan
+
+
+def _faults(key: str, rest: list[str], lines: Mapping[str, int], value_needed: bool) -> Iterator[str]:
+    """Yield what is wrong with a line, given those before it."""
+    if not rest and value_needed:
+        yield f"'{key}' has nothing after it; a line is '<id> <value>'"
+    if key in lines:
+        yield f"duplicate id '{key}', first on line {lines[key]}; ids must be unique"
+    elif BAD_KEY.search(key):
+        yield f"id '{key}' cannot name a file: no '/' in it, no '.' at its start"
+
+
 def read_table(path: str | Path, values_needed: bool = True) -> dict[str, str]:
     """Read ``key value`` lines; the value is everything after the first white space, spaces included.
 
@@ -26,23 +69,10 @@ def read_table(path: str | Path, values_needed: bool = True) -> dict[str, str]:
     Raises:
         UsageError: If the file is missing or no UTF-8 text, a key stands twice or has no value; with the line number.
     """
-    path = Path(path)
-    table: dict[str, str] = {}
-    line_of: dict[str, int] = {}
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        key, *rest = line.split(maxsplit=1)
-        if not rest and values_needed:
-            raise UsageError(f"{path}:{number}: '{key}' has nothing after it; a line is '<id> <value>'")
-        if key in line_of:
-            raise UsageError(f"{path}:{number}: duplicate id '{key}', first on line {line_of[key]}; ids must be unique")
-        if BAD_KEY.search(key):
-            raise UsageError(f"{path}:{number}: id '{key}' cannot name a file: no '/' in it, no '.' at its start")
-        line_of[key] = number
-        if rest:
-            table[key] = rest[0].strip()
-    return table
+    scan = scan_table(path, values_needed)
+    if scan.problems:
+        raise UsageError(scan.problems[0][1])
+    return scan.table
 
 
 def read_scp(path: str | Path, pipes: bool = False) -> dict[str, str]:
@@ -184,6 +214,8 @@ class DataDir:
     utt2spk: dict[str, str] = field(default_factory=dict)
     text: dict[str, str] = field(default_factory=dict)
     """Transcripts; the only table that may lack utterances."""
+    lang: dict[str, str] = field(default_factory=dict)
+    """``utt2lang``: language."""
     feats: dict[str, str] = field(default_factory=dict)
     """``feats.scp``: matrix of features ``(frames, bands)``."""
     segments: dict[str, Segment] = field(default_factory=dict)
@@ -191,8 +223,9 @@ class DataDir:
     """Seconds, as written in the file."""
     utt2num_samples: dict[str, str] = field(default_factory=dict)
     category: dict[str, str] = field(default_factory=dict)
-    """``utt2kind``: what is to be heard, e.g. ``speech`` or ``drums``; scores are reported by it. Not ESPnet's
-    ``utt2category``, which sorts batches by words of its own."""
+    """``utt2kind``: what is to be heard, e.g. ``speech`` or ``drums``; scores are reported by it."""
+    batch_category: dict[str, str] = field(default_factory=dict)
+    """``utt2category``: ESPnet's, which sorts batches by words of its own."""
 
     @property
     def utterances(self) -> list[str]:
@@ -215,7 +248,7 @@ class DataDir:
         if not (path / "wav.scp").is_file():
             what = "has no wav.scp" if path.is_dir() else "is not a directory"
             raise UsageError(f"{path}: {what}; a Kaldi data directory with wav.scp is needed")
-        tables = {name: _read_optional(path / file) for name, file in _OPTIONAL_TABLES.items()}
+        tables = {name: _read_optional(path / file) for name, file in OPTIONAL_TABLES.items()}
         wav = read_scp(path / "wav.scp", pipes)
         data = cls(wav=wav, segments=_read_segments(path / "segments"), **tables)
         data.check(path)
@@ -228,11 +261,11 @@ class DataDir:
         missing = {segment.recording for segment in self.segments.values()} - set(self.wav)
         if missing:
             raise UsageError(f"{where}/segments: recordings that wav.scp lacks: {some(missing)}")
-        for name, file in _OPTIONAL_TABLES.items():
+        for name, file in OPTIONAL_TABLES.items():
             table = getattr(self, name)
             if not table:
                 continue
-            if (lacking := known - set(table)) and name != "text":
+            if (lacking := known - set(table)) and file not in MAY_LACK:
                 raise UsageError(f"{where}/{file}: {len(lacking)} utterances are not in it: {some(lacking)}")
             if unknown := set(table) - known:
                 raise UsageError(f"{where}/{file}: {len(unknown)} utterances have no audio: {some(unknown)}")
@@ -242,7 +275,7 @@ class DataDir:
         keep = set(utterances)
         tables = {
             name: {key: value for key, value in getattr(self, name).items() if key in keep}
-            for name in (*_OPTIONAL_TABLES, "segments")
+            for name in (*OPTIONAL_TABLES, "segments")
         }
         recordings = {segment.recording for segment in tables["segments"].values()} or keep
         return DataDir(wav={key: value for key, value in self.wav.items() if key in recordings}, **tables)
@@ -261,7 +294,7 @@ class DataDir:
         for utterance in sorted(utt2spk):
             speaker = utt2spk[utterance]
             spk2utt[speaker] = f"{spk2utt[speaker]} {utterance}" if speaker in spk2utt else utterance
-        tables = {file: getattr(self, name) for name, file in _OPTIONAL_TABLES.items()}
+        tables = {file: getattr(self, name) for name, file in OPTIONAL_TABLES.items()}
         lines = {key: f"{value.recording} {value.start} {value.end}" for key, value in self.segments.items()}
         tables |= {"segments": lines, "utt2spk": utt2spk, "spk2utt": spk2utt}
         for file, table in tables.items():
@@ -280,21 +313,25 @@ def unfinish(path: Path) -> None:
         raise EvaganError(f"cannot write {path / 'wav.scp'}: {error.strerror or error}") from error
 
 
-_OPTIONAL_TABLES = {
+OPTIONAL_TABLES = {
     "utt2spk": "utt2spk",
     "text": "text",
+    "lang": "utt2lang",
     "feats": "feats.scp",
     "utt2dur": "utt2dur",
     "utt2num_samples": "utt2num_samples",
     "category": "utt2kind",
+    "batch_category": "utt2category",
 }
+"""Fields of :class:`DataDir` by utterance, and their files."""
+MAY_LACK = frozenset({"text"})
+"""Tables that need not have every utterance, nor a value: formatting, synthesis and scores need no transcript."""
 
 
 def _read_optional(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
-    # An empty transcript is none: formatting, synthesis and scores need none.
-    return read_scp(path) if path.suffix == ".scp" else read_table(path, values_needed=path.name != "text")
+    return read_scp(path) if path.suffix == ".scp" else read_table(path, values_needed=path.name not in MAY_LACK)
 
 
 def _read_segments(path: Path) -> dict[str, Segment]:

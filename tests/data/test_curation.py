@@ -21,6 +21,7 @@ from evagan_plugin.data.curation.items import Item, cut, cut_places, read_stretc
 from evagan_plugin.data.curation.split import Split
 from evagan_plugin.data.formatting import format_data_dir
 from evagan_plugin.data.kaldi import DataDir, write_table
+from evagan_plugin.data.validation import validate_data_dir
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
 
 RATE = 16000
@@ -106,9 +107,15 @@ def test_a_long_recording_is_cut_in_its_pauses_and_format_reads_the_parts(source
     assert all(part.end % 5 >= 4.5 or part.end % 5 == 0 for part in parts), "cut in a pause"
     assert "good" in kept.text
     assert not any(name.startswith("long-") for name in kept.text), "a transcript of the whole is none of a part"
-    assert set(kept.utt2spk) == set(kept.segments)
+    assert kept.utt2spk == dict.fromkeys(kept.segments, "someone")
+    assert kept.lang == dict.fromkeys(kept.segments, "nl")
+    assert kept.batch_category == dict.fromkeys(kept.segments, "speech")
+    assert validate_data_dir(tmp_path / "out" / "kept").problems == []
     summary = format_data_dir(tmp_path / "out" / "kept", tmp_path / "dump", RATE)
     assert not summary.broken
+    formatted = DataDir.read(tmp_path / "dump")
+    for table in ("utt2spk", "text", "lang", "batch_category"):
+        assert getattr(formatted, table) == getattr(kept, table), table
     whole = load_audio(kept.wav["long"])[0][0]
     pieces = [load_audio(tmp_path / "dump" / "data" / f"{row.utterance}.wav")[0][0] for row in summary.rows]
     assert sum(map(len, pieces)) == len(whole) + 2 * RATE

@@ -8,7 +8,8 @@ import soundfile
 
 from evagan_plugin.audio.io import load_audio
 from evagan_plugin.data.formatting import REPORT, format_data_dir
-from evagan_plugin.data.kaldi import DataDir, write_table
+from evagan_plugin.data.kaldi import DataDir, read_table, write_table
+from evagan_plugin.data.validation import validate_data_dir
 from evagan_plugin.errors import EvaganError, UsageError
 
 RATE = 16000
@@ -67,6 +68,21 @@ def test_everything_becomes_mono_16_bit_of_one_rate(source, tmp_path):
     assert "3 of 3 utterances formatted" in told
     assert "resampled 44100 Hz: 1" in told
     assert "clipped: 1" in told
+
+
+def test_what_is_said_of_utterances_is_carried_along(source, tmp_path):
+    write_table(source / "utt2lang", {"plain": "en", "stereo": "nl", "loud": "en"})
+    write_table(source / "utt2kind", {"plain": "speech", "stereo": "song", "loud": "speech"})
+    write_table(source / "utt2category", {"plain": "1ch", "stereo": "2ch", "loud": "1ch"})
+    (tmp_path / "audio" / "loud.wav").write_bytes(b"")
+    format_data_dir(source, tmp_path / "dump", RATE, skip_broken=True)
+    for table in ("utt2spk", "text", "utt2lang", "utt2kind", "utt2category"):
+        before = read_table(source / table)
+        assert read_table(tmp_path / "dump" / table) == {key: before[key] for key in ("plain", "stereo")}, table
+    assert validate_data_dir(tmp_path / "dump").problems == []
+    (source / "utt2lang").unlink()
+    format_data_dir(source, tmp_path / "dump", RATE, skip_broken=True)
+    assert not (tmp_path / "dump" / "utt2lang").exists(), "a table of the former source was left behind"
 
 
 def test_second_run_does_only_what_changed(source, tmp_path):

@@ -105,6 +105,7 @@ def test_directory_round_trip(tmp_path):
         wav={"b-1": "/x y.wav", "a-1": "/z.wav", "a-2": "/v.wav"},
         utt2spk={"b-1": "b", "a-1": "a", "a-2": "a"},
         text={"b-1": "HELLO THERE", "a-1": "ONE", "a-2": "TWO"},
+        lang={"b-1": "en", "a-1": "nl", "a-2": "nl"},
     )
     data.write(tmp_path)
     assert DataDir.read(tmp_path) == data
@@ -129,6 +130,7 @@ def test_segments_name_the_utterances(tmp_path, scp):
     ("name", "text", "reason"),
     [
         ("utt2spk", "a s\n", r"utt2spk: 1 utterances are not in it: b"),
+        ("utt2lang", "a en\n", r"utt2lang: 1 utterances are not in it: b"),
         ("text", "a x\nb y\nc z\n", r"text: 1 utterances have no audio: c"),
         ("segments", "u nowhere 0 1\n", r"recordings that wav\.scp lacks: nowhere"),
         ("segments", "u a 0\n", r"is not '<utterance> <recording> <start> <end>'"),

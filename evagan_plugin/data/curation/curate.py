@@ -19,12 +19,12 @@ import numpy as np
 from evagan_plugin.audio.fingerprint import MISSING, has_fpcalc
 from evagan_plugin.audio.speech import check_speech
 from evagan_plugin.config.curation import CurationRules
-from evagan_plugin.data.curation.items import NAMES, Item, cut, read_items
+from evagan_plugin.data.curation.items import Item, cut, read_items
 from evagan_plugin.data.curation.keys import JOURNAL, key_of, line_key, open_journal
 from evagan_plugin.data.curation.measuring import COLUMNS, Row, Task, crashed_line, measure_item, unpacked
 from evagan_plugin.data.curation.sorting import sort_out
 from evagan_plugin.data.curation.split import Split
-from evagan_plugin.data.kaldi import DataDir, Segment, unfinish, write_table
+from evagan_plugin.data.kaldi import DataDir, Segment, unfinish
 from evagan_plugin.errors import EvaganError, UsageError, library_errors
 from evagan_plugin.utils.files import write_text
 from evagan_plugin.utils.json_lines import JsonLines, read_json_lines
@@ -33,6 +33,8 @@ from evagan_plugin.utils.processes import in_processes
 from evagan_plugin.utils.progress import track
 
 TABLE, LEFT_OUT, KEPT = "curation.tsv", "left_out.tsv", "kept"
+BY_PART = ("utt2spk", "lang", "category", "batch_category")
+"""Tables of :class:`DataDir` that say of an utterance what holds for each of its parts."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def curate(source: Path, out: Path, rules: CurationRules, jobs: int = 1, against
     """Measure a Kaldi data directory and write ``curation.tsv``, ``left_out.tsv`` and ``kept/`` into ``out``.
 
     Args:
-        source: Data directory, with or without ``segments``; ``utt2lang`` and ``utt2category`` pass through.
+        source: Data directory, with or without ``segments``; ``utt2spk``, ``utt2lang``, ``utt2kind`` and
+            ``utt2category`` pass through, ``text`` where an utterance is not cut.
         out: Output directory; what an earlier run, or :func:`curate_part`, measured is taken up.
         rules: What is left out.
         jobs: Number of processes.
@@ -98,7 +101,7 @@ def curate(source: Path, out: Path, rules: CurationRules, jobs: int = 1, against
             written.
     """
     data = DataDir.read(source)
-    items = read_items(data, source)
+    items = read_items(data)
     others = _kept_prints(against)
     with locked(out):
         journal = open_journal(out / JOURNAL, tuple(sorted(out.glob(f"{Path(JOURNAL).stem}.*of*.jsonl"))))
@@ -114,7 +117,7 @@ def curate_part(source: Path, out: Path, rules: CurationRules, split: Split, job
 
     Arguments and errors are those of :func:`curate`; nothing is left out yet, however much is unreadable.
     """
-    items = [item for item in read_items(DataDir.read(source), source) if split.holds(item.source)]
+    items = [item for item in read_items(DataDir.read(source)) if split.holds(item.source)]
     name = f"{Path(JOURNAL).stem}.{split.number}of{split.count}.jsonl"
     with locked(out / f".{name}.lock"):
         journal = open_journal(out / name)
@@ -270,23 +273,16 @@ def _write_kept(kept: list[Row], items: dict[str, Item], data: DataDir, target: 
     directory = data.subset([item.utt_id for item in chosen if item.whole])
     directory.utt2num_samples, directory.segments = {}, {}
     directory.feats = directory.feats if all(item.whole for item in chosen) else {}
-    directory.category = {}
+    for name in BY_PART:  # a part has what its utterance has, but for the transcript
+        table = getattr(data, name)
+        setattr(directory, name, {item.utt_id: table[item.utterance] for item in chosen} if table else {})
     directory.utt2dur = {row.utt_id: f"{row.duration:.6f}" for row in kept}
-    directory.utt2spk = {item.utt_id: item.passed["speaker"] for item in chosen if "speaker" in item.passed}
     if all(item.start == 0 and item.end == -1 for item in chosen):
         directory.wav = {item.utt_id: item.source for item in chosen}
     else:
         recordings = {place: name for name, place in sorted(data.wav.items(), reverse=True)}
         directory.wav = {recordings[item.source]: item.source for item in chosen}
         directory.segments = {item.utt_id: Segment(recordings[item.source], item.start, item.end) for item in chosen}
-    for column, file in NAMES.items():
-        table = {item.utt_id: item.passed[column] for item in chosen if column in item.passed}
-        if column != "speaker" and table:
-            write_table(target / file, table)
-        elif column != "speaker":
-            (target / file).unlink(missing_ok=True)
-    if data.category:
-        directory.category = {item.utt_id: data.category[item.utterance] for item in chosen}
     directory.write(target)
 
 

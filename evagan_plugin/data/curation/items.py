@@ -3,7 +3,6 @@
 import itertools
 import math
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -11,16 +10,17 @@ from evagan_plugin.audio.archive import source_state
 from evagan_plugin.audio.measures import frame_levels, frame_samples
 from evagan_plugin.audio.recording import Recording, open_recording
 from evagan_plugin.config.curation import CurationRules
-from evagan_plugin.data.kaldi import DataDir, Segment, read_table
-from evagan_plugin.errors import EvaganError, UsageError, some
+from evagan_plugin.data.kaldi import DataDir, Segment
+from evagan_plugin.errors import EvaganError
 
 PAUSE_SECONDS = 0.2
 """A cut goes through the middle of the quietest stretch of this length."""
 STEP_SECONDS = 0.01
 """A frame whose level is looked at: about this long, a whole number of samples."""
 BLOCK_SECONDS = 30
-NAMES = {"speaker": "utt2spk", "lang": "utt2lang", "category": "utt2category"}
-"""Columns that pass through, and their tables; without utt2category, ``utt2kind`` is the category."""
+NAMES = {"speaker": "utt2spk", "lang": "lang", "category": "batch_category"}
+"""Columns that pass through, and their tables in :class:`DataDir`; without ``utt2category``, ``utt2kind`` is the
+category."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,10 @@ class Item:
         return replace(self, utt_id=name, start=start, end=end)
 
 
-def read_items(data: DataDir, source: Path) -> list[Item]:
-    """Return the utterances of a data directory as items, before any is cut, sorted by id.
-
-    Raises:
-        UsageError: If ``utt2lang`` or ``utt2category`` lacks utterances.
-    """
-    tables = {"speaker": data.utt2spk, "category": data.category}
-    for column, file in NAMES.items():
-        if (source / file).is_file():
-            tables[column] = read_table(source / file)
-        if lacking := set(data.utterances) - set(tables.get(column) or data.utterances):
-            raise UsageError(f"{source}/{file}: {len(lacking)} utterances are not in it: {some(lacking)}")
+def read_items(data: DataDir) -> list[Item]:
+    """Return the utterances of a data directory as items, before any is cut, sorted by id."""
+    tables = {column: getattr(data, name) for column, name in NAMES.items()}
+    tables["category"] = tables["category"] or data.category
     items = []
     for utterance in data.utterances:
         segment = data.segments.get(utterance)
