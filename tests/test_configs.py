@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evagan_plugin.config import build_config, merge_settings, read_settings
+from evagan_plugin.config import build_config, config_to_dict, merge_settings, read_settings
 
 EGS = Path(__file__).resolve().parents[1] / "egs"
 CONFIGS = sorted(path.relative_to(EGS).as_posix() for path in EGS.glob("*/voc1/conf/train_*.yaml"))
@@ -29,6 +29,18 @@ def test_there_are_configs():
 def test_a_shipped_config_builds(path, tmp_path):
     model = build(EGS / path, tmp_path)
     assert sum(p.numel() for p in model.gan.generator.parameters()) > 100_000
+
+
+def test_the_rivals_of_one_table_differ_in_the_generator_the_rate_and_the_steps():
+    def rest(name):
+        settings = read_settings(EGS / "cc0_voices" / "voc1" / "conf" / f"train_{name}_16k.yaml")
+        config = config_to_dict(build_config(settings["vocoder_conf"]))
+        own = {"generator", "vocos", "training"}
+        training = {key: value for key, value in config["training"].items() if key != "discriminator_start_steps"}
+        shared = {key: settings[key] for key in ("batch_size", "grad_clip", "scheduler")}
+        return {key: value for key, value in config.items() if key not in own} | training | shared
+
+    assert rest("eva_gan_tiny") == rest("vocos") == rest("hifigan")
 
 
 @pytest.mark.parametrize("base", ABLATION_BASES)

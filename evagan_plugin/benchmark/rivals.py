@@ -6,7 +6,8 @@ from torch import nn
 
 from evagan_plugin.config import MelConfig, load_preset
 from evagan_plugin.errors import UsageError, require
-from evagan_plugin.inference.third_party import BUILDERS, VOCOS_CLASSES, VocosGenerator
+from evagan_plugin.inference.third_party import BUILDERS, VOCOS_CLASSES
+from evagan_plugin.model.vocos import VocosGenerator
 
 HIFIGAN = "HiFi-GAN v1 (ESPnet)"
 HIFIGAN_PRESET = "hifigan_v1_22k"
@@ -94,7 +95,7 @@ def _coqui() -> Rival:
 def _vocos() -> Rival:
     settings = {name: {"class_path": path, "init_args": VOCOS_SIZES[name]} for name, path in VOCOS_CLASSES.items()}
     mel, model = BUILDERS["vocos"](settings)
-    return mel, VocosGenerator(model)
+    return mel, VocosGenerator(model.backbone, model.head)
 
 
 RIVALS: dict[str, Callable[[], Rival]] = {

@@ -50,7 +50,7 @@ def training(
     if hifigan:
         makers[HIFIGAN] = lambda: espnet_hifigan(config.mel, "--no-hifigan")
     systems = {
-        (name, kind): _System(config, make(), FORMATS[kind], batch, device)
+        (name, kind): TrainedSystem(config, make(), FORMATS[kind], batch, device)
         for name, make in makers.items()
         for kind in formats
     }
@@ -73,8 +73,16 @@ def training_config(preset: str, frames: int) -> VocoderConfig:
     return build_config({"preset": preset, "training": item})
 
 
-class _System:
-    """A vocoder in training, and the parts of a step that are timed."""
+class TrainedSystem:
+    """A vocoder in training, and the parts of a step that are timed.
+
+    Args:
+        config: The whole vocoder; items are noise of ``training.segment_frames``.
+        generator: Another generator than ours, or None.
+        channels_last: Memory format of the discriminators' convolutions; the faster one when None.
+        batch: Items of a batch.
+        device: As torch calls it.
+    """
 
     def __init__(
         self, config: VocoderConfig, generator: nn.Module | None, channels_last: bool | None, batch: int, device: str
@@ -127,17 +135,17 @@ class _System:
         return dict(zip(PARTS, calls, strict=True))
 
 
-def _measure(systems: dict[tuple[str, str], _System], rounds: int) -> dict[tuple[str, str], MeasuredTimes]:
+def _measure(systems: dict[tuple[str, str], TrainedSystem], rounds: int) -> dict[tuple[str, str], MeasuredTimes]:
     """Return the seconds of each part of each system, part by part and system by system in turn."""
     times = {key: {part: [] for part in PARTS} for key in systems}
     for _ in track(range(rounds + 1), "training"):
         for part in PARTS:
             for key, system in systems.items():
-                times[key][part].append(_seconds(system.parts()[part], system.wav.device))
+                times[key][part].append(seconds(system.parts()[part], system.wav.device))
     return {key: {part: taken[1:] for part, taken in parts.items()} for key, parts in times.items()}
 
 
-def _seconds(call: Callable[[], None], device: torch.device) -> float:
+def seconds(call: Callable[[], None], device: torch.device) -> float:
     """Return the seconds that a call takes: of the process's CPU time, or of the clock where a GPU computes."""
     if device.type == "cpu":
         start = time.process_time()

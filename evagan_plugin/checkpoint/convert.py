@@ -1,4 +1,4 @@
-"""The whole way from any checkpoint to an :class:`EVAGANGenerator` and its config."""
+"""The whole way from any checkpoint to an :class:`EVAGANGenerator`, or a Vocos of ours, and its config."""
 
 import logging
 from collections.abc import Mapping
@@ -9,22 +9,24 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from evagan_plugin.checkpoint.files import CONFIG, CONFIG_FILES, WEIGHTS, config_beside, locate, weights_file
-from evagan_plugin.checkpoint.formats.catalogue import FORMATS, OURS, config_format, our_config
+from evagan_plugin.checkpoint.formats.catalogue import FORMATS, OURS, VOCOS, config_format, our_config
 from evagan_plugin.checkpoint.formats.foreign import foreign_vocoder
 from evagan_plugin.checkpoint.formats.names import prefixes_before, translated
 from evagan_plugin.checkpoint.formats.training import LANDMARK
+from evagan_plugin.checkpoint.formats.vocos import LANDMARK as VOCOS_LANDMARK
 from evagan_plugin.checkpoint.native import filled_generator, load_checkpoint
 from evagan_plugin.checkpoint.tensors import folded, one_generator, read_weights, statistics_in
 from evagan_plugin.config import VocoderConfig, read_settings
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError, nearest, some
 from evagan_plugin.model.generator import EVAGANGenerator
+from evagan_plugin.model.vocos import VocosGenerator
 
 logger = logging.getLogger(__name__)
 
 
 def open_checkpoint(
     source: str | Path, config: str | Path | None = None, kind: str = "auto", weights: str | None = None
-) -> tuple[VocoderConfig, EVAGANGenerator]:
+) -> tuple[VocoderConfig, EVAGANGenerator | VocosGenerator]:
     """Open a checkpoint of ours, of a training in a host, or a published one of another project.
 
     Discriminators are not converted, since ours are others: training starts them fresh. Their config is that of the
@@ -55,9 +57,10 @@ def open_checkpoint(
         kind = OURS
     if kind in ("auto", OURS) and config is None and weights is None and _is_native(path):
         return load_checkpoint(path.parent)
-    state = one_generator(read_weights(path, weights), path)
-    names = _detect(state, path) if kind in ("auto", OURS) else kind
-    config = Path(config) if config else None if names == "firefly" else config_beside(path)
+    state, given = one_generator(read_weights(path, weights), path), config is not None
+    config = Path(config) if config else config_beside(path) if kind != "firefly" else None
+    names = _detect(state, path, config) if kind in ("auto", OURS) else kind
+    config = None if names == "firefly" and not given else config
     if config is None and names != "firefly":
         wanted = CONFIG if names == OURS else " or ".join(CONFIG_FILES)
         raise ConfigError(f"no {wanted} beside {path}: give the {names} config")
@@ -81,13 +84,14 @@ def _is_native(path: Path) -> bool:
         return False
     try:
         with safe_open(path, "pt") as file:
-            return LANDMARK in set(file.keys())
+            return not {LANDMARK, VOCOS_LANDMARK}.isdisjoint(file.keys())
     except (SafetensorError, OSError):
         return True  # reading it says that it is damaged
 
 
-def _detect(state: Mapping[str, Tensor], source: Path) -> str:
-    if foreign := foreign_vocoder(state):
+def _detect(state: Mapping[str, Tensor], source: Path, config: Path | None) -> str:
+    foreign = foreign_vocoder(state)
+    if foreign and not (config and FORMATS[OURS].fields & read_settings(config).keys()):
         raise UsageError(f"{source} is of {foreign}")
     for kind, entry in FORMATS.items():
         prefixes = prefixes_before(entry.landmark, state)
@@ -103,8 +107,11 @@ def _detect(state: Mapping[str, Tensor], source: Path) -> str:
 
 def _check_lengths(config: VocoderConfig, names: str, source: Path) -> None:
     """Check that a generator whose tensors have the names of a format makes frames x hop samples there, too."""
-    stages = zip(config.generator.upsample_rates, config.generator.kernels, strict=True)
-    if names not in (OURS, "espnet") and any((kernel - rate) % 2 for rate, kernel in stages):
+    if names in (OURS, "espnet", VOCOS):
+        return
+    generator = config.own_generator
+    stages = zip(generator.upsample_rates, generator.kernels, strict=True)
+    if any((kernel - rate) % 2 for rate, kernel in stages):
         raise ConfigError(
             f"{source}: a kernel of an upsampling stage and its rate differ by an odd number: "
             "the source's output is not frames x hop long"

@@ -76,7 +76,7 @@ def model_card(config: VocoderConfig, generator: nn.Module, data: ModelCardData,
     mel["f_max"] = config.mel.upper_edge
     body = CARD.format(
         sample_rate=config.mel.sample_rate,
-        kind="EVA-GAN" if config.generator.context else "HiFi-GAN",
+        kind="Vocos" if config.generator is None else "EVA-GAN" if config.generator.context else "HiFi-GAN",
         parameters=f"{sum(tensor.numel() for tensor in generator.parameters()):,}",
         mel=markdown_table(("field", "value"), ((name, str(value)) for name, value in mel.items())),
         data=facts.data or UNSTATED,
@@ -123,5 +123,5 @@ Another mel gives another sound: every field must be the same, but for what an a
 
 ## Papers
 
-EVA-GAN: arXiv 2402.00892. HiFi-GAN: arXiv 2010.05646.
+EVA-GAN: arXiv 2402.00892. HiFi-GAN: arXiv 2010.05646. Vocos: arXiv 2306.00814.
 """

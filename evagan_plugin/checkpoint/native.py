@@ -14,12 +14,16 @@ from evagan_plugin.checkpoint.files import CONFIG, WEIGHTS
 from evagan_plugin.checkpoint.tensors import fill, folded, read_weights
 from evagan_plugin.config import VocoderConfig, config_difference, config_to_dict, dump_config, load_config
 from evagan_plugin.errors import ConfigError
-from evagan_plugin.model.generator import EVAGANGenerator
+from evagan_plugin.model.generator import EVAGANGenerator, build_generator
+from evagan_plugin.model.vocos import VocosGenerator
 from evagan_plugin.utils.files import atomic_path
 
 
 def save_checkpoint(
-    directory: str | Path, config: VocoderConfig, generator: EVAGANGenerator, dtype: torch.dtype = torch.float32
+    directory: str | Path,
+    config: VocoderConfig,
+    generator: EVAGANGenerator | VocosGenerator,
+    dtype: torch.dtype = torch.float32,
 ) -> None:
     """Write ``config.yaml`` and ``model.safetensors`` into a directory, each whole or not at all.
 
@@ -36,7 +40,7 @@ def save_checkpoint(
     dump_config(config, directory / CONFIG)
 
 
-def load_checkpoint(directory: str | Path) -> tuple[VocoderConfig, EVAGANGenerator]:
+def load_checkpoint(directory: str | Path) -> tuple[VocoderConfig, EVAGANGenerator | VocosGenerator]:
     """Read what :func:`save_checkpoint` wrote: config, and generator (weight norm on, evaluation mode, on the CPU).
 
     Raises:
@@ -49,14 +53,14 @@ def load_checkpoint(directory: str | Path) -> tuple[VocoderConfig, EVAGANGenerat
 
 def filled_generator(
     config: VocoderConfig, state: Mapping[str, Tensor], source: str | Path, named: Callable[[str], str] = str
-) -> EVAGANGenerator:
+) -> EVAGANGenerator | VocosGenerator:
     """Return a generator with these weights, in evaluation mode; arguments and errors as of ``tensors.fill``.
 
     Raises:
         ConfigError: If the config asks for more memory than there is.
     """
     try:
-        generator = EVAGANGenerator.from_config(config)
+        generator = build_generator(config)
     except (MemoryError, RuntimeError) as error:
         raise ConfigError(
             f"{source}: the generator of its config is too large: {str(error).splitlines()[0]}"
@@ -71,8 +75,10 @@ def check_same_config(ours: VocoderConfig, theirs: VocoderConfig, source: str | 
     Raises:
         ConfigError: With every field that differs, ours first.
     """
-    left, right = ({key: config_to_dict(config)[key] for key in ("mel", "generator")} for config in (ours, theirs))
-    for memory in ("checkpointing", "recompute_activation"):  # these change no weight
-        left["generator"].pop(memory), right["generator"].pop(memory)
+    sections = ("mel", "generator", "vocos")
+    left, right = ({key: config_to_dict(config)[key] for key in sections} for config in (ours, theirs))
+    for one in (left, right):
+        for memory in ("checkpointing", "recompute_activation") if one["generator"] else ():  # these change no weight
+            one["generator"].pop(memory)
     if lines := config_difference(left, right):
         raise ConfigError(f"{source} is of another configuration: {'; '.join(lines)}")

@@ -9,7 +9,10 @@ import typer
 def info(
     name: Annotated[
         str,
-        typer.Argument(help="Preset, path of a vocoder config (.yaml) or exported .onnx. Omit to list the presets."),
+        typer.Argument(
+            help="Preset, path of a config (.yaml, .json; of a vocoder or its training) or of an exported .onnx. Omit "
+            "to list the presets."
+        ),
     ] = "",
     acoustic: Annotated[
         Path | None,
@@ -24,8 +27,8 @@ def info(
     Presets whose weights come with the package are marked: commands take their name in the place of a checkpoint. Of an
     exported .onnx the mel that it takes and the source of its weights are printed, too.
     """
-    from evagan_plugin.checkpoint.files import list_pretrained
-    from evagan_plugin.config import config_to_dict, list_presets, load_config, load_preset
+    from evagan_plugin.checkpoint.files import list_pretrained, load_config_of
+    from evagan_plugin.config import config_to_dict, list_presets, load_preset
     from evagan_plugin.errors import UsageError
     from evagan_plugin.evaluation.cost import inspect_generator
     from evagan_plugin.inference.exported import is_onnx, read_facts
@@ -39,7 +42,7 @@ def info(
         configs = {name: exported.config}
     else:
         configs = {
-            entry: load_config(entry) if entry.endswith((".yaml", ".yml", ".json")) else load_preset(entry)
+            entry: load_config_of(entry, entry) if entry.endswith((".yaml", ".yml", ".json")) else load_preset(entry)
             for entry in ([name] if name else list_presets())
         }
     typer.echo(

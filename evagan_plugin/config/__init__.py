@@ -23,6 +23,7 @@ from evagan_plugin.config.reading import read_settings, read_yaml
 from evagan_plugin.config.schema import MelConfig, VocoderConfig
 from evagan_plugin.config.statistics import MelStatistics
 from evagan_plugin.config.training import BalancerConfig, LossWeights, OptimizationConfig, TrainingConfig
+from evagan_plugin.config.vocos import VocosConfig
 
 __all__ = [
     "STFT_RESOLUTIONS",
@@ -40,6 +41,7 @@ __all__ = [
     "TrainingConfig",
     "TransformConfig",
     "VocoderConfig",
+    "VocosConfig",
     "build_config",
     "build_mel_config",
     "config_difference",

@@ -21,6 +21,8 @@ from evagan_plugin.config.training import (
     LossWeights,
     TrainingConfig,
 )
+from evagan_plugin.config.vocos import VocosConfig
+from evagan_plugin.errors import ConfigError
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -96,7 +98,9 @@ class VocoderConfig:
     """A whole vocoder: its mel, its networks, and how it is trained."""
 
     mel: MelConfig
-    generator: GeneratorConfig
+    generator: Annotated[GeneratorConfig | None, Switchable]
+    """``none`` where another one's generator is in its place: ``vocos``."""
+    vocos: Annotated[VocosConfig | None, Switchable] = None
     discriminators: DiscriminatorsConfig = DiscriminatorsConfig()
     losses: LossWeights = LossWeights()
     """Weights of the losses, with the balancer and without it."""
@@ -110,7 +114,19 @@ class VocoderConfig:
         if self.losses.mel is None:
             mel = SUMMED_MEL_WEIGHT if self.balancer is None else BALANCED_MEL_WEIGHT
             object.__setattr__(self, "losses", replace(self.losses, mel=mel))
-        factor, hop = self.generator.upsample_factor, self.mel.hop_length
+        if (self.generator is None) == (self.vocos is None):
+            raise ValueError(
+                "generator and vocos are both given: say generator: none beside vocos"
+                if self.vocos
+                else "generator is none: give it, or the section vocos"
+            )
+        mel = self.mel
+        if self.vocos and (mel.n_fft % 2 or mel.n_fft < 2 * mel.hop_length or (mel.hop_length % 2 and not mel.center)):
+            raise ValueError(
+                f"vocos has a head of the mel's n_fft {mel.n_fft} and hop_length {mel.hop_length}: n_fft must be even, "
+                "and two hops at least, hop_length even where center is false"
+            )
+        factor, hop = self.generator.upsample_factor if self.generator else self.mel.hop_length, self.mel.hop_length
         if factor != hop:
             rates, istft = " x ".join(map(str, self.generator.upsample_rates)), self.generator.head.istft
             factors = [f"upsample_rates {rates}"] if rates else []
@@ -128,6 +144,16 @@ class VocoderConfig:
         mrd = self.discriminators.mrd
         if mrd is not None:
             self._check_long_enough(self.training.discriminator_frames or whole, [r[0] for r in mrd.resolutions])
+
+    @property
+    def own_generator(self) -> GeneratorConfig:
+        """The section ``generator``, for what works with our generator alone (raises :class:`ConfigError`)."""
+        if self.generator is None:
+            raise ConfigError(
+                "this vocoder is a Vocos (section vocos): ESPnet's vocoder task trains it (vocoder: vocos), and "
+                "`evagan synth` synthesizes with it"
+            )
+        return self.generator
 
     def _check_long_enough(self, frames: int, transforms: list[int]) -> None:
         samples = frames * self.mel.hop_length

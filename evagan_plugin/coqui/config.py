@@ -189,13 +189,13 @@ def vocoder_config(config: EvaGanConfig) -> VocoderConfig:
         settings["training"] = training | {"bf16": True}
     try:
         vocoder = build_config(settings)
+        channels = vocoder.own_generator.global_channels
     except ConfigError as error:
         raise error.within("vocoder_conf") from None
     MelConversion(mel, vocoder.mel, source_name="audio", target_name="vocoder_conf.mel")
-    if vocoder.generator.global_channels:
+    if channels:
         raise ConfigError(
-            f"vocoder_conf: generator.global_channels {vocoder.generator.global_channels}: a stand-alone vocoder has "
-            "no global condition"
+            f"vocoder_conf: generator.global_channels {channels}: a stand-alone vocoder has no global condition"
         )
     return vocoder
 

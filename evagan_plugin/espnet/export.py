@@ -13,6 +13,7 @@ from evagan_plugin.checkpoint.start import training_start
 from evagan_plugin.config import DiscriminatorsConfig, VocoderConfig, config_to_dict
 from evagan_plugin.errors import EvaganError
 from evagan_plugin.model.generator import EVAGANGenerator
+from evagan_plugin.model.vocos import VocosGenerator
 from evagan_plugin.utils.files import atomic_path, write_text
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ CONFIG = "config.yaml"
 
 def export_espnet(
     config: VocoderConfig,
-    generator: EVAGANGenerator,
+    generator: EVAGANGenerator | VocosGenerator,
     out_dir: str | Path,
     discriminators: TrainedDiscriminators | None = None,
 ) -> None:
@@ -39,7 +40,7 @@ def export_espnet(
     """
     with atomic_path(Path(out_dir) / WEIGHTS) as temporary, temporary.open("wb") as file:
         torch.save(training_start(config, generator, discriminators), file)
-    settings = {"vocoder": "eva_gan", "vocoder_conf": config_to_dict(config)}
+    settings = {"vocoder": "vocos" if config.vocos else "eva_gan", "vocoder_conf": config_to_dict(config)}
     write_text(Path(out_dir) / CONFIG, yaml.safe_dump(settings, sort_keys=False))
 
 

@@ -1,9 +1,12 @@
 """What a generator costs and sees, counted from its config alone: no weights are built and PyTorch is not loaded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from evagan_plugin.config import ContextConfig, GeneratorConfig, VocoderConfig
+
+VOCOS_KERNEL = 7
+"""Frames that each convolution of Vocos' backbone sees: a number in its package's code."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +58,22 @@ def inspect_generator(config: VocoderConfig) -> GeneratorFacts:
     """Count the generator of a config, layer by layer."""
     generator = config.generator
     context, upsampler = _Tally(), _Tally()
-    if generator.context:
-        _count_context(context, config.mel.n_mels, generator.context)
-    _count_upsampler(upsampler, generator.context.dims[-1] if generator.context else config.mel.n_mels, generator)
-    frames, frame_rate = receptive_field(generator), config.mel.sample_rate / config.mel.hop_length
+    if generator is None:
+        _count_vocos(upsampler, config)
+    else:
+        if generator.context:
+            _count_context(context, config.mel.n_mels, generator.context)
+        _count_upsampler(upsampler, generator.context.dims[-1] if generator.context else config.mel.n_mels, generator)
+    seen = list(_frames_seen(generator) if generator else _frames_of_vocos(config))
+    frames = _longest(seen)
+    frame_rate = config.mel.sample_rate / config.mel.hop_length
     return GeneratorFacts(
         parameters=context.parameters + upsampler.parameters,
         context_parameters=context.parameters,
         gflops_per_second=2 * (context.multiply_adds + upsampler.multiply_adds) * frame_rate / 1e9,
         receptive_field_frames=frames,
         receptive_field_seconds=frames / frame_rate,
-        lookahead_frames=lookahead_frames(generator),
+        lookahead_frames=_latest(seen),
     )
 
 
@@ -105,14 +113,46 @@ def _count_upsampler(tally: _Tally, inputs: int, config: GeneratorConfig) -> Non
         tally.multiply_adds += (n_fft + 2) * n_fft * steps  # the inverse transform, a product with its basis
 
 
+def _count_vocos(tally: _Tally, config: VocoderConfig) -> None:
+    """Add the backbone and the head of the package ``vocos``."""
+    sizes, n_fft = config.vocos, config.mel.n_fft
+    tally.convolution(config.mel.n_mels, sizes.dim, VOCOS_KERNEL)
+    tally.norm(sizes.dim)
+    for _ in range(sizes.num_layers):
+        tally.convolution(sizes.dim, sizes.dim, VOCOS_KERNEL, groups=sizes.dim)
+        tally.norm(sizes.dim)
+        tally.convolution(sizes.dim, sizes.intermediate_dim)
+        tally.convolution(sizes.intermediate_dim, sizes.dim)
+        tally.parameters += sizes.dim  # the layer scale
+    tally.norm(sizes.dim)
+    tally.convolution(sizes.dim, n_fft + 2)
+
+
+def _frames_of_vocos(config: VocoderConfig) -> Iterator[tuple[int, int]]:
+    """Return for a Vocos what :func:`_frames_seen` returns for a generator of ours."""
+    mel, reach = config.mel, (config.vocos.num_layers + 1) * (VOCOS_KERNEL // 2)
+    skipped = mel.n_fft // 2 if mel.center else (mel.n_fft - mel.hop_length) // 2
+    for sample in range(mel.hop_length):
+        first, last = _frames_of_transform(mel.n_fft, mel.hop_length, skipped + sample)
+        yield first - reach, last + reach
+
+
 def receptive_field(config: GeneratorConfig) -> int:
     """Return how many mel frames can reach one output sample, the one that sees most."""
-    return max(last - first + 1 for first, last in _frames_seen(config))
+    return _longest(_frames_seen(config))
 
 
 def lookahead_frames(config: GeneratorConfig) -> int:
     """Return how many mel frames after its own an output sample waits for, the one that waits longest."""
-    return max(last for _, last in _frames_seen(config))
+    return _latest(_frames_seen(config))
+
+
+def _longest(seen: Iterable[tuple[int, int]]) -> int:
+    return max(last - first + 1 for first, last in seen)
+
+
+def _latest(seen: Iterable[tuple[int, int]]) -> int:
+    return max(last for _, last in seen)
 
 
 def _frames_seen(config: GeneratorConfig) -> Iterator[tuple[int, int]]:
@@ -149,6 +189,11 @@ def _head_frames(config: GeneratorConfig, sample: int) -> tuple[int, int]:
     if not istft:
         return sample, sample
     n_fft, hop = istft.n_fft, istft.hop_length
-    # Counted from the start of frame 0. The window is 0 at its first sample.
-    position = sample + (0 if config.causal else n_fft // 2 if istft.center else (n_fft - hop) // 2)
+    skipped = 0 if config.causal else n_fft // 2 if istft.center else (n_fft - hop) // 2
+    return _frames_of_transform(n_fft, hop, skipped + sample)
+
+
+def _frames_of_transform(n_fft: int, hop: int, position: int) -> tuple[int, int]:
+    """Return the first and the last frame of an inverse transform that reach a sample, counted from frame 0's start."""
+    # The window is 0 at its first sample.
     return -(-(position - n_fft + 1) // hop), (position - 1) // hop

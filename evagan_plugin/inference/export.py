@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from evagan_plugin.checkpoint.files import locate, weights_file
 from evagan_plugin.config import VocoderConfig
-from evagan_plugin.errors import EvaganError, library_errors, require
+from evagan_plugin.errors import EvaganError, UsageError, library_errors, require
 from evagan_plugin.inference.exported import export_format, metadata_of
 from evagan_plugin.inference.onnx_engine import OnnxGenerator
 from evagan_plugin.inference.probe import typical_mel
@@ -55,7 +55,7 @@ def export(
     from evagan_plugin import __version__  # slow to look up, and seldom asked for
 
     kind = export_format(path, kind)
-    generator = generator.remove_weight_norm().float().cpu().eval()
+    generator = exportable(generator).remove_weight_norm().float().cpu().eval()
     metadata = metadata_of(config, __version__, *_weights_of(source))
     with atomic_path(path) as temporary:
         if kind == "onnx":
@@ -70,6 +70,13 @@ def export(
                 f"than {TOLERANCE:g}"
             )
     return difference
+
+
+def exportable(generator: nn.Module) -> EVAGANGenerator:
+    """Return a generator that can be exported (raises :class:`UsageError` for another one's)."""
+    if not isinstance(generator, EVAGANGenerator):
+        raise UsageError("Vocos cannot be exported: its inverse Fourier transform is of complex numbers")
+    return generator
 
 
 def onnx_model(generator: EVAGANGenerator, metadata: dict[str, str] | None = None, conditioned: bool = True) -> bytes:
@@ -125,7 +132,7 @@ def _difference(written: Callable[..., Tensor], generator: nn.Module, config: Vo
     differences = []
     for items, frames in COMPARED:
         inputs = [typical_mel(config.mel, items, frames)]
-        if channels := config.generator.global_channels:
+        if channels := config.own_generator.global_channels:
             inputs.append(torch.randn(items, channels, 1, generator=torch.Generator().manual_seed(0)))
         with library_errors("the written file"):
             differences.append((written(*inputs) - generator(*inputs)).abs().max())

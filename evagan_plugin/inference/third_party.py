@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from evagan_plugin.checkpoint.formats import hifigan
 from evagan_plugin.checkpoint.formats.fields import take
@@ -18,6 +18,8 @@ from evagan_plugin.config import MelConfig, read_settings
 from evagan_plugin.errors import ConfigError, UsageError, nearest, require
 from evagan_plugin.inference.model_argument import choose_engine, split_model, third_party_files
 from evagan_plugin.inference.vocoder import Dtype, EVAGANVocoder, Vocoder
+from evagan_plugin.model.vocos import EXTRA as VOCOS_EXTRA
+from evagan_plugin.model.vocos import VocosGenerator
 
 VOCOS_CLASSES = {
     "feature_extractor": "vocos.feature_extractors.MelSpectrogramFeatures",
@@ -97,22 +99,8 @@ def open_third_party(
     except (AttributeError, KeyError, NotImplementedError, TypeError, ValueError) as error:
         raise ConfigError(f"{config}: {kind} cannot be built: {' '.join(str(error).split())}") from error
     fill(model, folded(read_weights(weights)), weights)
-    generator = VocosGenerator(model) if kind == "vocos" else model
-    if kind == "vocos" and dtype == torch.bfloat16:
-        raise UsageError("vocos cannot compute in bfloat16: its inverse Fourier transform has none")
+    generator = VocosGenerator(model.backbone, model.head) if kind == "vocos" else model
     return Vocoder(mel, generator, device, dtype)
-
-
-class VocosGenerator(nn.Module):
-    """Backbone and head of a Vocos, called like any generator."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.backbone, self.head = model.backbone, model.head
-
-    def forward(self, mel: Tensor) -> Tensor:
-        """Map log-mels (B, n_mels, F) to (B, 1, F * hop), or (F - 1) * hop where frames are centred."""
-        return self.head(self.backbone(mel)).unsqueeze(1)
 
 
 def _build_bigvgan(settings: Mapping[str, Any]) -> tuple[MelConfig, nn.Module]:
@@ -134,7 +122,7 @@ def _build_bigvgan(settings: Mapping[str, Any]) -> tuple[MelConfig, nn.Module]:
 
 
 def _build_vocos(settings: Mapping[str, Any]) -> tuple[MelConfig, nn.Module]:
-    vocos = require("vocos.pretrained", "vocos")
+    vocos = require("vocos.pretrained", VOCOS_EXTRA)
     parts = {}
     for name, only in VOCOS_CLASSES.items():
         part = take(settings, name, "config")

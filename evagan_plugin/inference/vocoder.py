@@ -20,13 +20,14 @@ from evagan_plugin.checkpoint.hub import ModelFacts, download, model_card
 from evagan_plugin.checkpoint.native import save_checkpoint
 from evagan_plugin.config import MelConfig, MelStatistics, VocoderConfig
 from evagan_plugin.errors import UsageError
-from evagan_plugin.inference.export import onnx_model
+from evagan_plugin.inference.export import exportable, onnx_model
 from evagan_plugin.inference.exported import is_onnx, read_facts
 from evagan_plugin.inference.model_argument import choose_engine
 from evagan_plugin.inference.onnx_engine import OnnxGenerator
 from evagan_plugin.inference.precision import automatic_dtype
 from evagan_plugin.inference.stream import CHUNK_FRAMES, CopyStream, Stream, lookahead_frames
-from evagan_plugin.model.generator import EVAGANGenerator
+from evagan_plugin.model.generator import EVAGANGenerator, build_generator
+from evagan_plugin.model.vocos import VocosGenerator
 from evagan_plugin.utils.device import checked_device
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ class Vocoder:
         self.device = checked_device(device)
         if dtype == "auto":
             dtype = automatic_dtype(generator.eval().to(self.device, torch.float32), mel, self.device)
+        if dtype == torch.bfloat16 and isinstance(generator, VocosGenerator):
+            raise UsageError("vocos cannot compute in bfloat16: its inverse Fourier transform has none")
         self.dtype = dtype
         self.generator = generator.eval().to(self.device, dtype)
         self.mel_spectrogram = MelSpectrogram(mel).to(self.device)
@@ -196,7 +199,7 @@ class EVAGANVocoder(
     def __init__(
         self,
         config: VocoderConfig,
-        generator: EVAGANGenerator | OnnxGenerator,
+        generator: EVAGANGenerator | VocosGenerator | OnnxGenerator,
         device: str | torch.device = "cpu",
         dtype: Dtype = torch.float32,
     ) -> None:
@@ -248,13 +251,13 @@ class EVAGANVocoder(
         engine: str,
         threads: int | None,
         config: VocoderConfig,
-        generator: EVAGANGenerator,
+        generator: EVAGANGenerator | VocosGenerator,
         device: str | torch.device,
         dtype: Dtype,
     ) -> "EVAGANVocoder":
         """Return the vocoder of a generator on an engine."""
         if engine == "onnxruntime":
-            model = onnx_model(generator.remove_weight_norm().eval(), conditioned=False)
+            model = onnx_model(exportable(generator).remove_weight_norm().eval(), conditioned=False)
             return cls(config, OnnxGenerator(model, threads), device, dtype)
         if threads:
             torch.set_num_threads(threads)
@@ -277,7 +280,7 @@ class EVAGANVocoder(
         settings = read_facts(path).config if is_onnx(path) else load_config_of(path, config)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            generator = EVAGANGenerator.from_config(settings)
+            generator = build_generator(settings)
         return cls._on(engine, threads, settings, generator, device, dtype)
 
     def save(self, directory: str | Path, dtype: torch.dtype = torch.float32) -> None:
@@ -286,7 +289,7 @@ class EVAGANVocoder(
         Raises:
             UsageError: If another engine than PyTorch computes: it has no weights to be read.
         """
-        if not isinstance(self.generator, EVAGANGenerator):
+        if isinstance(self.generator, OnnxGenerator):
             raise UsageError("engine onnxruntime has no weights to save: open the checkpoint with engine torch")
         save_checkpoint(directory, self.config, self.generator, dtype)
 

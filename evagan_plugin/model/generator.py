@@ -9,6 +9,7 @@ from evagan_plugin.model.context import ContextModule
 from evagan_plugin.model.init import center, remove_weight_norm
 from evagan_plugin.model.streaming import Past, State
 from evagan_plugin.model.upsampler import Upsampler
+from evagan_plugin.model.vocos import VocosGenerator
 
 LOG_MEL_MEAN, LOG_MEL_DEVIATION = -5.0, 2.5
 """About what natural log-mels of speech and music have."""
@@ -64,9 +65,9 @@ class EVAGANGenerator(nn.Module):
 
     @classmethod
     def from_config(cls, config: VocoderConfig) -> "EVAGANGenerator":
-        """Build the generator of a vocoder config."""
+        """Build the generator of a vocoder config (raises :class:`ConfigError` where that is another one's)."""
         scale = config.mel.log_scale
-        return cls(config.generator, config.mel.n_mels, scale * LOG_MEL_MEAN, scale * LOG_MEL_DEVIATION)
+        return cls(config.own_generator, config.mel.n_mels, scale * LOG_MEL_MEAN, scale * LOG_MEL_DEVIATION)
 
     @classmethod
     def from_preset(cls, name: str) -> "EVAGANGenerator":
@@ -137,3 +138,8 @@ class EVAGANGenerator(nn.Module):
         """Fold weight normalisation into the weights, for inference; returns the generator."""
         remove_weight_norm(self)
         return self
+
+
+def build_generator(config: VocoderConfig) -> EVAGANGenerator | VocosGenerator:
+    """Build the generator that a vocoder config describes: ours, or another one's."""
+    return (VocosGenerator if config.vocos else EVAGANGenerator).from_config(config)

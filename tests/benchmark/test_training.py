@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from evagan_plugin.benchmark.rivals import espnet_hifigan
-from evagan_plugin.benchmark.training import PARTS, _System, training_config
+from evagan_plugin.benchmark.training import PARTS, TrainedSystem, training_config
 from evagan_plugin.errors import UsageError
 
 
@@ -17,7 +17,7 @@ def small_config():
 
 
 def test_both_steps_move_both_parts_and_parts_alone_move_nothing():
-    system = _System(small_config(), None, None, 1, "cpu")
+    system = TrainedSystem(small_config(), None, None, 1, "cpu")
     before = {name: value.clone() for name, value in system.gan.named_parameters()}
     parts = system.parts()
     assert tuple(parts) == PARTS

@@ -42,6 +42,9 @@ ALL_ON = {
 }
 """Everything of ``training`` that a resumed run has to take up, or to draw again."""
 
+VOCOS = {"generator": "none", "vocos": {"dim": 16, "intermediate_dim": 24, "num_layers": 2}}
+"""``vocoder_conf`` of a rival."""
+
 TACOTRON2 = {
     "embed_dim": 8,
     "elayers": 1,

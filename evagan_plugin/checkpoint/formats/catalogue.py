@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evagan_plugin.checkpoint.formats import coqui, espnet, firefly, hifigan, training
+from evagan_plugin.checkpoint.formats import coqui, espnet, firefly, hifigan, training, vocos
 from evagan_plugin.config import GeneratorConfig, VocoderConfig, build_config
 from evagan_plugin.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-OURS = "evagan"
+OURS, VOCOS = "evagan", "vocos"
 
 
 class Format(NamedTuple):
@@ -19,7 +19,7 @@ class Format(NamedTuple):
 
     landmark: str
     """End of a tensor's name that only this format has."""
-    module_names: Callable[[GeneratorConfig], dict[str, str]]
+    module_names: Callable[[GeneratorConfig | None], dict[str, str]]
     settings: Callable[[Mapping[str, Any]], dict[str, Any]]
     fields: frozenset[str] = frozenset()
     """Top-level fields that only a config of this format has."""
@@ -37,6 +37,7 @@ FORMATS = {
     "espnet": Format(
         "input_conv.bias", espnet.module_names, espnet.settings, frozenset({"generator_params"}), espnet.statistics
     ),
+    VOCOS: Format(vocos.LANDMARK, vocos.module_names, vocos.settings),
 }
 """Where two have one landmark, the first is taken until the config tells them apart."""
 
@@ -44,7 +45,7 @@ FORMATS = {
 def config_format(config: Mapping[str, Any], tensors: str = OURS) -> str:
     """Return the format of a config, given that of the tensors' names.
 
-    They differ where our task trained ESPnet's HiFi-GAN, and between Coqui's HiFi-GAN and the authors' own.
+    They differ where our task trained ESPnet's HiFi-GAN or Vocos, and between Coqui's HiFi-GAN and the authors' own.
     """
     if FORMATS[OURS].fields & config.keys():
         return OURS

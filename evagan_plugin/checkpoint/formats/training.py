@@ -6,8 +6,8 @@ from typing import Any
 from evagan_plugin.config import GeneratorConfig
 from evagan_plugin.errors import ConfigError
 
-VOCODER_TYPES = ("eva_gan", "hifigan")
-"""What ``vocoder:`` of a host's training config may name; the generator is an ``EVAGANGenerator`` in either case."""
+VOCODER_TYPES = ("eva_gan", "hifigan", "vocos")
+"""What ``vocoder:`` of a host's training config may name. The first two open as an ``EVAGANGenerator``."""
 LANDMARK = "upsampler.pre.bias"
 """A tensor that every EVA-GAN generator has: what stands before it is the prefix of the generator's names."""
 FIELDS = frozenset({"vocoder_conf", "preset", "mel", "generator"})
@@ -23,6 +23,6 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return config["vocoder_conf"]
 
 
-def module_names(generator: GeneratorConfig) -> dict[str, str]:
+def module_names(generator: GeneratorConfig | None) -> dict[str, str]:
     """Return the generator's modules by themselves: they have our names already."""
     return {name: name for name in ("upsampler.pre", "upsampler", "context", "normalisation")}

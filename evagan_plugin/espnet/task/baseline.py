@@ -15,7 +15,7 @@ def hifigan_generator(config: VocoderConfig) -> HiFiGANGenerator:
     Raises:
         ConfigError: If ``config.generator`` describes what ESPnet's generator is not.
     """
-    generator = config.generator
+    generator = config.own_generator
     wanted = {
         "context": None,
         "activation": "leaky_relu",

@@ -20,6 +20,7 @@ from evagan_plugin.errors import ConfigError, UsageError
 from evagan_plugin.espnet.task.checkpoint_checks import check_init_params, check_resume
 from evagan_plugin.espnet.task.data_checks import check_data
 from evagan_plugin.espnet.task.listening import check_listening
+from evagan_plugin.model.vocos import VocosGenerator
 from evagan_plugin.utils.files import atomic_path
 from evagan_plugin.utils.lock import locked
 
@@ -84,9 +85,12 @@ def _check_options(args: argparse.Namespace, config: VocoderConfig) -> None:
     for name, (only, reason) in UNSUPPORTED.items():
         if getattr(args, name) != only:
             raise UsageError(f"--{name} {getattr(args, name)} cannot be used: {reason}")
-    if config.generator.global_channels:
+    if args.vocoder == "vocos":
+        with torch.device("meta"):  # its section and its package are missed before the data is read
+            VocosGenerator.from_config(config)
+    elif channels := config.own_generator.global_channels:
         raise ConfigError(
-            f"vocoder_conf: generator.global_channels {config.generator.global_channels}: a stand-alone vocoder has no "
+            f"vocoder_conf: generator.global_channels {channels}: a stand-alone vocoder has no "
             "global condition; it is for joint training with an acoustic model"
         )
     available = torch.cuda.device_count()

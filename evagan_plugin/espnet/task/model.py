@@ -8,6 +8,7 @@ from torch import Tensor
 from evagan_plugin.checkpoint.formats.training import VOCODER_TYPES
 from evagan_plugin.espnet.task.baseline import hifigan_generator
 from evagan_plugin.model.generator import EVAGANGenerator
+from evagan_plugin.model.vocos import VocosGenerator
 from evagan_plugin.training.gan import GANVocoder
 from evagan_plugin.training.health import Health
 
@@ -67,5 +68,6 @@ class ESPnetVocoderModel(AbsGANESPnetModel):
         return {"feats": self.gan.mel(wav.unsqueeze(1)).transpose(1, 2) if feats is None else feats}
 
 
-GENERATOR_BUILDERS = dict(zip(VOCODER_TYPES, (EVAGANGenerator.from_config, hifigan_generator), strict=True))
+_BUILDERS = (EVAGANGenerator.from_config, hifigan_generator, VocosGenerator.from_config)
+GENERATOR_BUILDERS = dict(zip(VOCODER_TYPES, _BUILDERS, strict=True))
 """What builds the generator that ``vocoder:`` names from a :class:`VocoderConfig`."""

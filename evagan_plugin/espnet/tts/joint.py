@@ -45,7 +45,7 @@ class JointGenerator(EVAGANGenerator):
     """
 
     def __init__(self, in_channels: int, **settings: Any) -> None:
-        super().__init__(generator_config(settings).generator, in_channels)
+        super().__init__(generator_config(settings).own_generator, in_channels)
 
     def forward(self, c: Tensor, g: Tensor | None = None) -> Tensor:
         """Map features (B, in_channels, F), and a condition (B, global_channels, 1), to waveforms (B, 1, F * hop)."""

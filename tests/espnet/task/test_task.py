@@ -19,11 +19,13 @@ from espnet2.torch_utils.safe_torch_load import safe_torch_load
 from espnet2.train.distributed_utils import DistributedOption, free_port, resolve_distributed_mode
 from espnet2.utils.build_dataclass import build_dataclass
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_models import ALL_ON
+from tiny_models import ALL_ON, VOCOS
 
 from evagan_plugin import EVAGANVocoder
 from evagan_plugin.audio.mel import MelSpectrogram
+from evagan_plugin.cli.info import info
 from evagan_plugin.config import build_config
+from evagan_plugin.errors import UsageError
 from evagan_plugin.espnet.task.task import VocoderTask
 
 TRAIN = [sys.executable, "-m", "evagan_plugin.espnet.bin.vocoder_train"]
@@ -34,6 +36,7 @@ HIFIGAN = {
     "vocoder": "hifigan",
     "vocoder_conf": {"generator": {"context": "none", "activation": "leaky_relu"}, "training": {"ema": 0.9}},
 }
+VOCOS_TASK = {"vocoder": "vocos", "vocoder_conf": VOCOS | {"training": {"ema": 0.9}}}
 Train = Callable[..., Path]
 
 
@@ -47,6 +50,15 @@ def unbroken(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hifigan(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Experiment of the baseline with pictures and audio."""
     return train(tmp_path_factory.mktemp("exp") / "hifigan", HIFIGAN | {"use_matplotlib": True, "num_att_plot": 1})
+
+
+@pytest.fixture(scope="module")
+def vocos(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Experiment of Vocos: an epoch, then a second one after a restart."""
+    pytest.importorskip("vocos", reason="the extra 'vocos' is not installed")
+    experiment = tmp_path_factory.mktemp("exp") / "vocos"
+    train(experiment, VOCOS_TASK)
+    return train(experiment, VOCOS_TASK | {"max_epoch": 2})
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -73,7 +85,7 @@ def test_averaging_is_the_mean_of_the_best(unbroken: Path):
         torch.testing.assert_close(value, (best[0][name] + best[1][name]) / 2, msg=name)
 
 
-@pytest.mark.parametrize("vocoder", ["unbroken", "hifigan"])
+@pytest.mark.parametrize("vocoder", ["unbroken", "hifigan", "vocos"])
 def test_synthesis_from_the_checkpoint_is_the_models_own(vocoder: str, an4: Path, request: pytest.FixtureRequest):
     weights = request.getfixturevalue(vocoder) / "valid.mel.ave.pth"
     wav, sample_rate = soundfile.read(an4 / "valid" / "cen8-fcaw-b.wav", dtype="float32")
@@ -171,6 +183,44 @@ def test_the_baseline_is_espnets_generator(hifigan: Path):
     model, _ = VocoderTask.build_model_from_file(None, hifigan / "latest.pth")
     assert type(model.gan.generator) is HiFiGANGenerator
     assert model.gan.discriminators.keys() == {"mpd", "mrd"} and model.gan.balancer is not None
+
+
+def test_vocos_is_its_packages_modules_trained_by_the_same_task(vocos: Path):
+    model, _ = VocoderTask.build_model_from_file(None, vocos / "latest.pth")
+    parts = model.gan.generator.backbone, model.gan.generator.head
+    assert [type(part).__module__ for part in parts] == ["vocos.models", "vocos.heads"]
+    assert model.gan.discriminators.keys() == {"mpd", "mrd"} and model.gan.balancer is not None
+    reporter = safe_torch_load(vocos / "checkpoint.pth")["reporter"]["stats"]
+    assert reporter[2]["train"]["mel"] < reporter[1]["train"]["mel"]
+    assert reporter[2]["valid"]["mel"] < reporter[1]["valid"]["mel"]
+
+
+def test_a_trained_vocos_goes_every_way_that_a_model_goes(
+    vocos: Path, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    wav = 0.1 * torch.randn(16000)
+    trained = EVAGANVocoder.load(vocos / "valid.mel.best.pth")
+    expected = trained.resynthesize(wav, 16000)
+    trained.save_pretrained(tmp_path / "packed")
+    assert torch.equal(EVAGANVocoder.load(tmp_path / "packed").resynthesize(wav, 16000), expected)
+    assert "# Vocos vocoder, 16000 Hz" in (tmp_path / "packed" / "README.md").read_text()
+    with pytest.raises(UsageError, match="Vocos cannot be exported"):
+        EVAGANVocoder.load(tmp_path / "packed", engine="onnxruntime")
+    with pytest.raises(UsageError, match="vocos cannot compute in bfloat16"):
+        EVAGANVocoder.load(tmp_path / "packed", dtype=torch.bfloat16)
+    with pytest.raises(UsageError, match="only a model of ours can stream"):
+        trained.stream()
+    untrained = EVAGANVocoder.untrained(vocos / "latest.pth").resynthesize(wav, 16000)
+    assert untrained.shape == expected.shape and not torch.allclose(untrained, expected, atol=1e-3)
+    # A new training starts from the packed weights.
+    start = {"init_param": [str(tmp_path / "packed")], "num_iters_per_epoch": 1, "optim_conf": {"lr": 1e-12}}
+    again = train(tmp_path / "again", VOCOS_TASK | start)
+    state = weights(again / "latest.pth")
+    for name, value in trained.generator.state_dict().items():
+        torch.testing.assert_close(state[f"gan.generator.{name}"], value, msg=name)
+    info(str(vocos / "config.yaml"))
+    parameters = sum(value.numel() for value in trained.generator.parameters())
+    assert f"{parameters:,}" in capsys.readouterr().out
 
 
 def test_validation_can_be_heard_and_seen(hifigan: Path, an4: Path):

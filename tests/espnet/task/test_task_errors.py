@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from tiny_models import VOCOS
 
 from evagan_plugin.errors import EvaganError
 from evagan_plugin.espnet.task import checks
@@ -57,6 +58,11 @@ def folder(an4: Path, tmp_path: Path) -> Path:
         ({"vocoder_conf": {"preset": "eva_gan_tiny_61k"}}, "did you mean 'eva_gan_tiny_16k'"),
         ({"vocoder_conf": {"generator": {"upsample_rates": [4, 4, 2, 2]}}}, "4 x 4 x 2 x 2 = 64 is not mel.hop_length"),
         ({"vocoder": "hifigan"}, "vocoder: hifigan needs vocoder_conf.generator.context: none"),
+        ({"vocoder": "vocos"}, "vocoder: vocos needs vocoder_conf.generator: none and, in vocoder_conf.vocos, dim"),
+        ({"vocoder_conf": VOCOS}, "this vocoder is a Vocos (section vocos)"),
+        ({"vocoder_conf": VOCOS | {"generator": {}}}, "generator and vocos are both given"),
+        ({"vocoder_conf": {"generator": "none"}}, "generator is none: give it, or the section vocos"),
+        ({"vocoder": "vocos", "vocoder_conf": VOCOS | {"vocos": VOCOS["vocos"] | {"dims": 8}}}, "did you mean 'dim'"),
         ({"vocoder_conf": {"generator": {"global_channels": 4}}}, "a stand-alone vocoder has no global condition"),
         ({"accum_grad": 2}, "--accum_grad 2 cannot be used"),
         ({"use_amp": True}, "set vocoder_conf.training.bf16 instead"),
