@@ -73,6 +73,7 @@ def create_test(
             checks_per_rater=options.checks, max_seconds=options.max_seconds,
             loudness=options.loudness if options.align_loudness else None, consent=options.consent,
             systems=tuple(listed), items=tuple(items), checks=make_checks(partial, items, rate, options),
+            crowd=options.crowd,
         )  # fmt: skip
         save_design(partial, design)
         write_levels(partial, levels)

@@ -1,11 +1,17 @@
-"""What the listening tests share: tones for corpora, a test that was made, and a server in a process of its own."""
+"""What the listening tests share: tones, a test that was made and its raters, a server and a proxy for it."""
 
+import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -13,6 +19,7 @@ import numpy as np
 
 from evagan_plugin.listening.design.design import ListeningTest, load_design
 from evagan_plugin.listening.design.tokens import read_tokens
+from evagan_plugin.listening.votes.records import Answer
 from evagan_plugin.listening.votes.store import Store, open_store
 
 RATE = 16000
@@ -53,6 +60,44 @@ class Made:
     def tokens(self) -> list[str]:
         with self.store as store:
             return [rater.token for rater in store.raters()]
+
+
+TRUTH = {"good": 4, "bad": 2, "reference": 5, "anchor_3500hz": 1, "check": 3}
+
+
+def honest(hidden: dict, rng: np.random.Generator) -> float:
+    """What a careful rater with some noise answers."""
+    if hidden["kind"] == "check":
+        return hidden["expected"]["A"][0]
+    noise = 0 if hidden["system"] == "reference" else rng.choice([-1, 0, 0, 1])
+    return float(np.clip(TRUTH.get(hidden["system"], 3) + noise, 1, 5))
+
+
+def query(made: Made, text: str) -> list[dict]:
+    """Look into the SQLite file past the store, which tells nobody what a trial holds."""
+    with closing(sqlite3.connect(made.folder / "votes.sqlite")) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(text)]
+
+
+def take_part(made: Made, rater: int, score=honest, seconds: float = 20.0, most: int | None = None) -> None:
+    """Let the rater with that number answer their trials, all of them or ``most``."""
+    rng = np.random.default_rng(rater)
+    with made.store as store:
+        store.start(rater, "en", "ok", lambda: made.design)
+        hidden = {
+            row["trial"]: row | {"expected": json.loads(row["expected"] or "null")}
+            for row in query(
+                made, "select t.id trial, kind, expected, system from trials t join samples s on trial = t.id"
+            )
+        }
+        while most is None or most > 0:
+            trials = store.next_trials(rater, 1)
+            if not trials:
+                return
+            known = hidden[trials[0].id]
+            store.save(rater, Answer(known["trial"], {"A": score(known, rng)}, {"A": 1}, 1, seconds=seconds))
+            most = None if most is None else most - 1
 
 
 class Server:
@@ -98,6 +143,43 @@ class Server:
             self.process.terminate()
             self.process.wait(timeout=20)
         self.process.stdout.close()
+
+
+@contextmanager
+def proxied(server: str, path: str) -> Iterator[str]:
+    """Show a server below a path, as nginx's ``location PATH/ { proxy_pass SERVER/; }`` does; all else is 404.
+
+    Yields:
+        The address of the path at the proxy.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            if not self.path.startswith(f"{path}/"):
+                self.send_error(404)
+                return
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            sent = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")}
+            target = server + self.path.removeprefix(path)
+            got = httpx.request(self.command, target, headers=sent, content=body, timeout=60)
+            self.send_response(got.status_code)
+            for name, value in got.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            with suppress(ConnectionError):  # the page has gone
+                self.wfile.write(got.content)
+
+        do_GET = do_POST = answer  # noqa: N815  the names that http.server calls
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{proxy.server_address[1]}{path}"
+        proxy.shutdown()
+        thread.join()
 
 
 def free_port() -> int:

@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from evagan_plugin.config.fields import STRICT
 from evagan_plugin.data.names import REFERENCE
 from evagan_plugin.errors import ConfigError, UsageError
+from evagan_plugin.listening.design.crowd import Crowd
 from evagan_plugin.listening.design.options import Language
 from evagan_plugin.listening.design.protocols import ListeningProtocol, get_protocol
 from evagan_plugin.utils.files import read_text, write_text
@@ -98,6 +99,7 @@ class ListeningTest:
     systems: tuple[System, ...]
     items: tuple[ListeningItem, ...]
     checks: tuple[Check, ...] = ()
+    crowd: Crowd = Crowd()
 
     def __post_init__(self) -> None:
         get_protocol(self.protocol)
@@ -159,6 +161,8 @@ def load_design(test_dir: str | Path) -> ListeningTest:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ConfigError(f"{path}: {where or 'the file'}: {first['msg']}", where or None) from None
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
     except (RecursionError, ValueError, yaml.YAMLError) as error:
         raise UsageError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
 

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from evagan_plugin.errors import UsageError, nearest
+from evagan_plugin.listening.design.crowd import Crowd
 from evagan_plugin.listening.design.protocols import get_protocol
 from evagan_plugin.utils.files import read_text
 
 Language = Literal["en", "zh", "ja"]
 """Language of the page where the rater's browser asks for none that there is."""
 LANGUAGES = get_args(Language)
+EXPORT_FORMS = ("votes", "p808")
+"""What ``evagan listen export`` writes: every raw vote; finished sessions as Microsoft's P.808 toolkit reads them."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class ListeningOptions:
     consent: str | None = None
     categories: Mapping[str, str] = field(default_factory=dict)
     """Category by utterance id; ``all`` for those that are not in it."""
+    crowd: Crowd = field(default_factory=Crowd)
     allow_pipes: bool = False
     """Run the commands that a ``wav.scp`` may have in the place of files."""
 

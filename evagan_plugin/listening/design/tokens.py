@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evagan_plugin.errors import UsageError
+from evagan_plugin.listening.design.crowd import PROLIFIC_QUERY
 from evagan_plugin.utils.files import atomic_path, read_text
 
 TOKENS_FILE = "tokens.tsv"
@@ -41,12 +42,12 @@ class Links:
 
     admin: str
     join: str
-    """Makes a rater of every visitor."""
+    """Makes a rater of every visitor; with Prolific's placeholders where raters come from there."""
     personal: list[str]
     """Of the raters, in order of their numbers."""
 
 
-def links(base_url: str, tokens: dict[str, str], personal: list[str]) -> Links:
+def links(base_url: str, tokens: dict[str, str], personal: list[str], prolific: bool = False) -> Links:
     """Return the links of the administrator, of everybody, and of each rater.
 
     The token stands after ``#``: browsers do not send that part, so it enters no log and no Referer header.
@@ -54,6 +55,6 @@ def links(base_url: str, tokens: dict[str, str], personal: list[str]) -> Links:
     base = base_url.rstrip("/")
     return Links(
         admin=f"{base}/admin#{tokens['admin']}",
-        join=f"{base}/#join={tokens['join']}",
+        join=f"{base}/{f'?{PROLIFIC_QUERY}' if prolific else ''}#join={tokens['join']}",
         personal=[f"{base}/#{token}" for token in personal],
     )

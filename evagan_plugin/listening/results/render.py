@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from evagan_plugin.listening.design.crowd import Crowd
 from evagan_plugin.listening.design.design import ListeningTest
 from evagan_plugin.listening.design.tokens import Links
 from evagan_plugin.listening.results import pictures
@@ -97,9 +98,22 @@ def describe_test(test_dir: Path, design: ListeningTest) -> str:
         f"items: {kinds}; {len(design.training_items)} more for training",
         f"samples: {', '.join(system.name for system in design.systems)}",
         f"levels: {levels}; {len(lowered)} items lowered so that nothing clips; gains in {test_dir}/loudness.tsv",
+        *([f"raters: {crowd}"] if (crowd := _crowd(design.crowd)) else []),
         f"next: evagan listen serve {test_dir}",
     ]
     return "\n".join(lines)
+
+
+def _crowd(crowd: Crowd) -> str:
+    """Return in words who gets in by the open link and where they go; empty for anybody and nowhere."""
+    held = f"at most {crowd.max_raters}, an unfinished session holds its place for {crowd.place_minutes:g} min"
+    parts = [
+        "from Prolific, once each" if crowd.prolific else "",
+        held if crowd.max_raters else "",
+        f"at the end to {crowd.completion_url}" if crowd.completion_url else "",
+        f"completion code {crowd.completion_code}" if crowd.completion_code else "",
+    ]
+    return "; ".join(filter(None, parts))
 
 
 def render_status(status: Status, links: Links) -> str:
@@ -107,14 +121,19 @@ def render_status(status: Status, links: Links) -> str:
     raters = status.raters
     systems = [[name, str(count)] for name, count in status.votes_by_system.items()]
     progress = [
-        [str(row.rater), f"{row.answered}/{row.total}", row.language or "", row.headphones or ""]
+        [str(row.rater), f"{row.answered}/{row.total}", *(one or "" for one in (row.language, row.headphones, *known))]
         for row in status.by_rater
+        for known in [(row.participant, row.study, row.session)]
     ]
+    head = ["rater", "answered", "language", "headphones", "participant", "study", "session"]
+    if not any(row.participant for row in status.by_rater):
+        head, progress = head[:4], [row[:4] for row in progress]
+    limit = f" {status.places_taken} of {status.max_raters} places are taken." if status.max_raters else ""
     blocks = [
         f"{status.votes} votes; {raters.finished} of {raters.invited} raters have finished, "
-        f"{raters.started} have begun, {status.trials_left} of their trials are left.",
+        f"{raters.started} have begun, {status.trials_left} of their trials are left.{limit}",
         markdown_table(["system", "votes"], systems),
-        *([markdown_table(["rater", "answered", "language", "headphones"], progress)] if progress else []),
+        *([markdown_table(head, progress)] if progress else []),
         f"results: {links.admin}\nopen link: {links.join}",
         "personal links:\n" + "\n".join(f"{number} {link}" for number, link in enumerate(links.personal, 1)),
     ]

@@ -76,6 +76,16 @@ class Vote:
 
 
 @dataclass(frozen=True)
+class Participant:
+    """Who comes by the open link, as the crowd-sourcing site names them; all None where nobody does."""
+
+    participant: str | None = None
+    study: str | None = None
+    session: str | None = None
+    """One visit of the participant: Prolific's submission."""
+
+
+@dataclass(frozen=True)
 class Rater:
     """Who has a personal link."""
 

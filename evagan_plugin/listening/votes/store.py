@@ -1,7 +1,6 @@
 """Raters, their trials and their votes in an SQL database."""
 
 import json
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,11 +14,22 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.listening.design.assignment import plan_session
+from evagan_plugin.listening.design.crowd import Crowd
 from evagan_plugin.listening.design.design import ListeningTest
+from evagan_plugin.listening.votes.arrivals import arrive, check_place, new_rater, places
 from evagan_plugin.listening.votes.database import connect
-from evagan_plugin.listening.votes.records import Answer, Mark, Rater, RaterProgress, Trial, TrialSample, Vote
+from evagan_plugin.listening.votes.records import (
+    Answer,
+    Mark,
+    Participant,
+    Rater,
+    RaterProgress,
+    Trial,
+    TrialSample,
+    Vote,
+)
 from evagan_plugin.listening.votes.sessions import answered, extend_session, insert_trials, usage_of_items
-from evagan_plugin.listening.votes.tables import meta, raters, samples, tables, trials, votes
+from evagan_plugin.listening.votes.tables import arrivals, meta, raters, samples, tables, trials, votes
 
 VOTES_FILE = "votes.sqlite"
 SCHEMA = 1
@@ -72,12 +82,31 @@ class Store:
 
     def add_raters(self, count: int) -> list[str]:
         """Make raters without trials (they get those at their start); return their personal tokens."""
-        tokens = [secrets.token_urlsafe(18) for _ in range(count)]
+        rows = [new_rater() for _ in range(count)]
         with self._writing() as connection:
-            now = time.time()
-            rows = [{"token": token, "code": secrets.token_hex(4).upper(), "created_at": now} for token in tokens]
             connection.execute(insert(raters), rows)
-        return tokens
+        return [row["token"] for row in rows]
+
+    def join(self, who: Participant, crowd: Crowd) -> str:
+        """Let somebody in by the open link; return their personal token. See :func:`arrivals.arrive`.
+
+        Raises:
+            AdmissionError: If they took part already, or no place is left.
+        """
+        with self._writing() as connection:
+            _one_at_a_time(connection)
+            return arrive(connection, who, crowd)
+
+    def places(self, crowd: Crowd) -> set[int]:
+        """Return the raters who hold a place among those whom the test wants."""
+        with self._engine.begin() as connection:
+            return places(connection, crowd)
+
+    def participants(self) -> dict[int, Participant]:
+        """Return who came by the open link, by the rater's number."""
+        with self._engine.begin() as connection:
+            rows = connection.execute(select(arrivals)).all()
+        return {row.rater: Participant(row.participant, row.study, row.session) for row in rows}
 
     def rater(self, token: str) -> Rater | None:
         """Return the rater with that token, or ``None``."""
@@ -94,15 +123,19 @@ class Store:
             headphones: Outcome of the headphone check.
             design: Returns the design as it is now. It is asked while nobody else plans: a system that is being added
                 is then either in it, or its adding finds this rater among those who have begun.
+
+        Raises:
+            AdmissionError: If the session has not begun and no place is left for it.
         """
         with self._writing() as connection:
-            # One planner at a time, so that two servers cannot both take the same items for the least used.
-            connection.execute(select(meta.c.id).with_for_update())
+            # So that two servers cannot both take the same items for the least used.
+            _one_at_a_time(connection)
             row = connection.execute(select(raters.c.consented_at).where(raters.c.id == rater)).one()
             values: dict[str, Any] = {"language": language, "headphones": headphones}
             if row.consented_at is None:
-                values["consented_at"] = time.time()
                 current = design()
+                check_place(connection, current.crowd, rater)
+                values["consented_at"] = time.time()
                 rng = np.random.default_rng([current.seed, rater])
                 planned = plan_session(current, usage_of_items(connection), rng)
                 insert_trials(connection, rater, list(enumerate(planned)))
@@ -155,7 +188,7 @@ class Store:
         """
         added = 0
         with self._writing() as connection:
-            connection.execute(select(meta.c.id).with_for_update())
+            _one_at_a_time(connection)
             started = connection.scalars(select(raters.c.id).where(raters.c.consented_at.is_not(None))).all()
             for rater in started:
                 added += extend_session(connection, rater, design, system)
@@ -224,11 +257,17 @@ def open_store(test_dir: str | Path, design: ListeningTest, database: str | None
         if create:
             store.create()
         store.check()
+        arrivals.create(engine, checkfirst=True)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise UsageError(f"--database '{database}': {_one_line(error)}") from error
     except SQLAlchemyError as error:
         raise EvaganError(f"the vote store cannot be used: {_one_line(error)}") from error
     return store
+
+
+def _one_at_a_time(connection: Connection) -> None:
+    """Wait until nobody else plans a session or lets a rater in; SQLite's write lock does the same."""
+    connection.execute(select(meta.c.id).with_for_update())
 
 
 def _check_answer(answer: Answer, slots: set[str], design: ListeningTest) -> None:

@@ -24,6 +24,17 @@ raters = Table(
     Column("headphones", String(16), doc="Result of the left/right check: ok, swapped, both or skipped."),
 )
 
+arrivals = Table(
+    "arrivals",
+    tables,
+    Column("rater", ForeignKey("raters.id"), primary_key=True, doc="Who came by the open link."),
+    Column("participant", String(64), unique=True, doc="Id that the crowd-sourcing site gave them."),
+    Column("study", String(64)),
+    Column("session", String(64), doc="Of the last arrival, as the next one."),
+    Column("arrived_at", Float, nullable=False),
+)
+"""A table of its own, so that a store made before there was one needs nothing but it."""
+
 trials = Table(
     "trials",
     tables,

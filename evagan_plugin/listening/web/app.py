@@ -25,10 +25,12 @@ from evagan_plugin.listening.design.tokens import read_tokens
 from evagan_plugin.listening.results.objective import kept_metrics
 from evagan_plugin.listening.results.report import ReportOptions, analyse
 from evagan_plugin.listening.results.status import status_of
+from evagan_plugin.listening.votes.arrivals import AdmissionError
 from evagan_plugin.listening.votes.export import votes_csv
 from evagan_plugin.listening.votes.records import Answer, Label, Mark, Rater, Seconds, Trial
 from evagan_plugin.listening.votes.store import Store, open_store
-from evagan_plugin.listening.web.guard import Guard, RateLimit, bearer_token, client_of, same_secret
+from evagan_plugin.listening.web.arrival import participant_of
+from evagan_plugin.listening.web.guard import BelowPath, Guard, RateLimit, bearer_token, client_of, same_secret
 
 AHEAD = 3
 """Trials that a page gets at once, so that it can load the audio of the next ones."""
@@ -60,6 +62,14 @@ class PostedVote(BaseModel):
     marks: dict[SlotName, Annotated[list[Mark], Field(max_length=50)]] = {}
 
 
+class PostedArrival(BaseModel):
+    """What the open link's address says beside its secret."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: Annotated[str, Field(max_length=4000)] = ""
+
+
 class PostedStart(BaseModel):
     """Consent, with the language and the outcome of the headphone check."""
 
@@ -79,6 +89,8 @@ class Session:
     trials: list[Trial]
     """The next ones; attention checks are not named."""
     completion_code: str | None
+    """At the end only, as the next one."""
+    completion_url: str | None
 
 
 class Service:
@@ -122,18 +134,20 @@ class Service:
         if not same_secret(bearer_token(request), self.tokens["admin"]):
             self._fail(request, "the admin token is needed: evagan listen status shows it")
 
-    def join(self, request: Request) -> str:
-        """Make a rater for who has the open link; return the personal token."""
+    def join(self, request: Request, query: str) -> str:
+        """Make a rater of who has the open link, or find their unfinished session; return the personal token."""
         self._stop_guessing(request)
         if not same_secret(bearer_token(request), self.tokens["join"]):
             self._fail(request, "this link is not valid: ask for your personal link")
         self._join_limit.take(client_of(request))
-        return self.store.add_raters(1)[0]
+        crowd = self.design().crowd
+        return self.store.join(participant_of(query, demanded=crowd.prolific), crowd)
 
     def session(self, rater: Rater) -> Session:
         """Return where a rater stands, with the next trials."""
         answered, total = self.store.progress(rater.id)
         finished = total > 0 and answered == total
+        crowd = self.design().crowd
         return Session(
             started=rater.consented_at is not None,
             answered=answered,
@@ -142,7 +156,8 @@ class Service:
                 replace(trial, kind="training" if trial.kind == "training" else "test")
                 for trial in self.store.next_trials(rater.id, AHEAD)
             ],
-            completion_code=rater.code if finished else None,
+            completion_code=crowd.code_of(rater.code) if finished else None,
+            completion_url=crowd.completion_url if finished else None,
         )
 
     def _stop_guessing(self, request: Request) -> None:
@@ -154,16 +169,19 @@ class Service:
         raise HTTPException(401, message, headers={"WWW-Authenticate": "Bearer"})
 
 
-def create_app(test_dir: str | Path, database: str | None = None) -> FastAPI:
+def create_app(test_dir: str | Path, database: str | None = None, root_path: str = "") -> FastAPI:
     """Return the ASGI application of one test.
 
     Args:
         test_dir: The test folder.
         database: URL of the vote store, where it is not ``votes.sqlite`` in the folder. Several servers may share one.
+        root_path: Path before all of its own at which a proxy shows the application, such as ``/listening/test1``.
+            The proxy may take it off or leave it on. Nothing in the pages depends on it: their addresses are relative.
     """
     service = Service(test_dir, database)
     app = FastAPI(title="listening test", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard)
+    app.add_middleware(BelowPath, root_path=root_path)
     _add_error_answers(app)
     _add_page_routes(app)
     _add_rater_routes(app, service)
@@ -175,6 +193,10 @@ def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(EvaganError)
     def refused(_: Request, error: EvaganError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 422 if isinstance(error, UsageError) else 500)
+
+    @app.exception_handler(AdmissionError)
+    def not_admitted(_: Request, error: AdmissionError) -> JSONResponse:
+        return JSONResponse({"detail": str(error), "reason": error.reason}, 409)
 
     @app.exception_handler(RequestValidationError)
     def malformed(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -219,8 +241,8 @@ def _add_rater_routes(app: FastAPI, service: Service) -> None:
     rater_of_request = Depends(service.rater)
 
     @app.post("/api/join")
-    def join(request: Request) -> dict[str, str]:
-        return {"token": service.join(request)}
+    def join(arrival: PostedArrival, request: Request) -> dict[str, str]:
+        return {"token": service.join(request, arrival.query)}
 
     @app.get("/api/session")
     def session(rater: Rater = rater_of_request) -> dict[str, Any]:

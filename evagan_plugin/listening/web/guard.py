@@ -64,6 +64,25 @@ class Guard:
         await self._app(scope, replay, guarded_send)
 
 
+class BelowPath:
+    """ASGI layer of an application that a proxy shows below a path, which the proxy takes off or leaves on.
+
+    uvicorn's ``--root-path`` knows only proxies that take it off.
+    """
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
+        self._app = app
+        self._root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with ``root_path`` and the whole ``path``, as ASGI wants them."""
+        if scope["type"] == "http" and self._root_path:
+            path, root = scope["path"], self._root_path
+            whole = path if path == root or path.startswith(f"{root}/") else root + path
+            scope = {**scope, "root_path": root, "path": whole}
+        await self._app(scope, receive, send)
+
+
 async def _read_body(receive: Receive) -> tuple[bytes, bool]:
     """Return the body, or that it goes beyond the limit; what follows then is not read."""
     parts: list[bytes] = []

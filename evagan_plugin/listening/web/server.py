@@ -4,14 +4,15 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from evagan_plugin.errors import EvaganError, UsageError, require
+from evagan_plugin.listening.design.crowd import LOOPBACK, check_web_address
 from evagan_plugin.listening.design.design import load_design
 from evagan_plugin.listening.design.tokens import links, read_tokens
 from evagan_plugin.listening.votes.store import open_store
 
 EVERYWHERE = ("0.0.0.0", "::")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TLS_HINT = (
     "Others can reach this server over plain HTTP: links and votes could be read on the way. Give --certificate and "
     "--key, or bind to 127.0.0.1 behind a proxy that ends TLS (nginx: proxy_pass http://127.0.0.1:{port};) and say "
@@ -32,6 +33,10 @@ class Address:
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
             raise UsageError("TLS needs both --certificate and --key")
+        if self.url is not None:
+            check_web_address("--url", self.url)
+            if any(mark in self.url for mark in "?#"):
+                raise UsageError(f"--url '{self.url}': without ? and #, which the links add")
 
     @property
     def base_url(self) -> str:
@@ -39,6 +44,11 @@ class Address:
         scheme = "https" if self.certificate else "http"
         name = socket.gethostname() if self.host in EVERYWHERE else self.host
         return self.url or f"{scheme}://{f'[{name}]' if ':' in name else name}:{self.port}"
+
+    @property
+    def root_path(self) -> str:
+        """Path of :attr:`url`, below which a proxy shows the test; empty for the root of its host."""
+        return urlsplit(self.url or "").path.rstrip("/")
 
 
 def serve_test(test_dir: str | Path, address: Address, database: str | None, announce: Callable[[str], None]) -> None:
@@ -58,13 +68,14 @@ def serve_test(test_dir: str | Path, address: Address, database: str | None, ann
     from evagan_plugin.listening.web.app import create_app
 
     listener = _listen(address)
-    application = create_app(test_dir, database)
+    application = create_app(test_dir, database, address.root_path)
     design = load_design(test_dir)
     with open_store(test_dir, design, database) as store:
         personal = [rater.token for rater in store.raters()]
-    found = links(address.base_url, read_tokens(test_dir), personal)
+    found = links(address.base_url, read_tokens(test_dir), personal, design.crowd.prolific)
     announce(f"{design.title}: {design.rules.title} test, {len(design.test_items)} items, {len(personal)} raters")
-    announce(f"open link (each visitor becomes a new rater): {found.join}")
+    kind = "study link for Prolific" if design.crowd.prolific else "open link (each visitor becomes a new rater)"
+    announce(f"{kind}: {found.join}")
     announce(f"results: {found.admin}")
     announce(f"personal links: evagan listen status {test_dir} --url {address.base_url}")
     if address.host not in LOOPBACK and not address.certificate:

@@ -3,14 +3,12 @@
 import csv
 import io
 import json
-import sqlite3
-from contextlib import closing
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import soundfile
-from listening_bench import RATE, Made, tone
+from listening_bench import RATE, Made, honest, query, take_part, tone
 
 from evagan_plugin.errors import UsageError
 from evagan_plugin.evaluation.bootstrap import MetricEstimate
@@ -35,42 +33,6 @@ ROWS = {
     "disagreements": ["system", "item", "score", "marks", "human_z", "objective_z", "metrics"],
 }
 """Keys of the rows of ``report.json``, which other programs read."""
-TRUTH = {"good": 4, "bad": 2, "reference": 5, "anchor_3500hz": 1, "check": 3}
-
-
-def honest(hidden: dict, rng: np.random.Generator) -> float:
-    """What a careful rater with some noise answers."""
-    if hidden["kind"] == "check":
-        return hidden["expected"]["A"][0]
-    noise = 0 if hidden["system"] == "reference" else rng.choice([-1, 0, 0, 1])
-    return float(np.clip(TRUTH.get(hidden["system"], 3) + noise, 1, 5))
-
-
-def query(made: Made, text: str) -> list[dict]:
-    """Look into the SQLite file past the store, which tells nobody what a trial holds."""
-    with closing(sqlite3.connect(made.folder / "votes.sqlite")) as connection:
-        connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute(text)]
-
-
-def take_part(made: Made, rater: int, score=honest, seconds: float = 20.0, most: int | None = None) -> None:
-    """Let the rater with that number answer their trials, all of them or ``most``."""
-    rng = np.random.default_rng(rater)
-    with made.store as store:
-        store.start(rater, "en", "ok", lambda: made.design)
-        hidden = {
-            row["trial"]: row | {"expected": json.loads(row["expected"] or "null")}
-            for row in query(
-                made, "select t.id trial, kind, expected, system from trials t join samples s on trial = t.id"
-            )
-        }
-        while most is None or most > 0:
-            trials = store.next_trials(rater, 1)
-            if not trials:
-                return
-            known = hidden[trials[0].id]
-            store.save(rater, Answer(known["trial"], {"A": score(known, rng)}, {"A": 1}, seconds=seconds))
-            most = None if most is None else most - 1
 
 
 @pytest.fixture

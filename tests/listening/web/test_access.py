@@ -39,7 +39,9 @@ def test_the_raters_browser_learns_nothing_about_systems(made, serve):
     server = serve(made)
     seen: list[httpx.Response] = []
     with httpx.Client(base_url=server.url, headers=bearer(made.tokens[0])) as client:
-        pages = ["/", *re.findall(r"/pages/[\w.]+", client.get("/").text), "/pages/trial.js", "/pages/texts.en.json"]
+        linked = re.findall(r'"(pages/[\w.]+)"', client.get("/").text)
+        assert len(linked) == 4
+        pages = ["/", *(f"/{page}" for page in linked), "/pages/trial.js", "/pages/texts.en.json"]
         seen += [client.get(page) for page in pages]
         seen.append(client.get("/api/session"))
         session = client.post("/api/start", json={"language": "en"})

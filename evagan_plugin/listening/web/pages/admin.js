@@ -34,7 +34,7 @@ function scoreRow(row, report) {
 }
 
 async function refresh() {
-  const [status, report] = await Promise.all([api.json("/api/admin/status"), api.json("/api/admin/report")]);
+  const [status, report] = await Promise.all([api.json("api/admin/status"), api.json("api/admin/report")]);
   const now = Date.now() / 1000;
   const ago = (time) => (time ? `${Math.round((now - time) / 60)} min ago` : "–");
   show(
@@ -56,7 +56,7 @@ async function refresh() {
 }
 
 async function exportVotes() {
-  const answer = await api.call("/api/admin/export");
+  const answer = await api.call("api/admin/export");
   const link = make("a", { href: URL.createObjectURL(await answer.blob()), download: "votes.csv" });
   link.click();
   URL.revokeObjectURL(link.href);

@@ -1,11 +1,12 @@
-// Talking to the server. A vote stays in local storage until the server has committed it.
+// Talking to the server, at addresses relative to the page: it may stand below a path. A vote stays in local storage until the server has committed it.
 
 const RETRY_SECONDS = [1, 2, 4, 8, 15];
 
 export class Refused extends Error {
-  constructor(status, message) {
+  constructor(status, message, reason) {
     super(message);
     this.status = status;
+    this.reason = reason; // Why somebody cannot take part.
   }
 }
 
@@ -24,8 +25,8 @@ export class Api {
     }
     const answer = await fetch(path, options);
     if (!answer.ok) {
-      const detail = await answer.json().then((content) => content.detail).catch(() => answer.statusText);
-      throw new Refused(answer.status, detail);
+      const { detail, reason } = await answer.json().catch(() => ({ detail: answer.statusText }));
+      throw new Refused(answer.status, detail, reason);
     }
     return answer;
   }
@@ -58,7 +59,7 @@ export class Api {
   async sendUntilCommitted(vote, onWaiting) {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await this.json("/api/vote", vote);
+        return await this.json("api/vote", vote);
       } catch (error) {
         const final = error instanceof Refused && error.status < 500 && error.status !== 429 && error.status !== 401;
         if (final) {

@@ -14,6 +14,8 @@ let standing; // Where the rater stands: answered, total, trials, completion_cod
 let view = null; // The trial on the page.
 let headphones = null;
 
+const SECONDS_TO_LEAVE = 5;
+
 async function begin() {
   await loadTexts(preferredLanguage("en"));
   const token = await ownToken();
@@ -22,12 +24,12 @@ async function begin() {
     return;
   }
   api = new Api(token);
-  const session = await api.json("/api/session");
+  const session = await api.json("api/session");
   about = session;
   standing = session;
   await loadTexts(session.started ? session.language : preferredLanguage(session.language));
   document.title = session.title;
-  const fetchBytes = async (id) => (await api.call(`/api/audio/${id}`)).arrayBuffer();
+  const fetchBytes = async (id) => (await api.call(`api/audio/${id}`)).arrayBuffer();
   player = new Player(fetchBytes, session.sample_rate);
   const late = await api.flush(waiting);
   if (late) standing = late;
@@ -40,8 +42,8 @@ async function begin() {
 async function ownToken() {
   const hash = location.hash.slice(1);
   if (!hash.startsWith("join=")) return hash;
-  const { token } = await new Api(hash.slice(5)).json("/api/join", {});
-  history.replaceState(null, "", `#${token}`);
+  const { token } = await new Api(hash.slice(5)).json("api/join", { query: location.search });
+  history.replaceState(null, "", `${location.pathname}#${token}`);
   return token;
 }
 
@@ -82,7 +84,7 @@ function welcomePage() {
 
 function instructionsPage() {
   const start = async () => {
-    standing = await api.json("/api/start", { language: document.documentElement.lang, headphones });
+    standing = await api.json("api/start", { language: document.documentElement.lang, headphones });
     nextTrial();
   };
   const keys = [t(`keys.${about.protocol}`), ...(about.half_points ? [t("keys.half")] : [])].join("|").split("|").map((pair) => pair.split("="));
@@ -121,10 +123,24 @@ function resumePage(title, text) {
 function donePage() {
   view = null;
   document.getElementById("bar").hidden = true;
+  const away = standing.completion_url;
   show(card(
     make("h1", {}, t("done.title")),
     make("p", {}, t("done.text")),
     make("output", { className: "code", id: "completion-code" }, standing.completion_code),
+    ...(away ? [make("p", {}, t("done.back")), make("a", { href: away, id: "completion-link" }, t("done.back.go"))] : []),
+  ));
+  if (away) setTimeout(() => location.assign(away), SECONDS_TO_LEAVE * 1000);
+}
+
+/** Who cannot take part: without a usable id, for the second time, or where all places are taken. */
+function refusedPage(error) {
+  view = null;
+  document.getElementById("bar").hidden = true;
+  show(card(
+    make("h1", {}, t(`refused.${error.reason}.title`)),
+    make("p", {}, t(`refused.${error.reason}.text`)),
+    make("p", { className: "hint" }, error.message),
   ));
 }
 
@@ -187,6 +203,10 @@ function guarded(handler) {
 
 function failed(error) {
   const lost = error instanceof Refused;
+  if (lost && error.reason) {
+    refusedPage(error);
+    return;
+  }
   notice(lost ? error.message : t("notice.failed"), true);
   if (lost && error.status === 401) return;
   document.getElementById("notice").append(" ", make("button", { type: "button", className: "quiet",

@@ -4,7 +4,7 @@ export const LANGUAGES = { en: "English", zh: "中文", ja: "日本語" };
 let words = {};
 
 export async function loadTexts(language) {
-  const answer = await fetch(`/pages/texts.${language}.json`);
+  const answer = await fetch(`pages/texts.${language}.json`);
   words = await answer.json();
   document.documentElement.lang = language;
 }
