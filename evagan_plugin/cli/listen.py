@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from evagan_plugin.cli.options import AllowPipes, Manifest, VersaScores
-from evagan_plugin.listening.design.options import LANGUAGES, ListeningOptions, read_consent
+from evagan_plugin.listening.design.crowd import Crowd
+from evagan_plugin.listening.design.options import EXPORT_FORMS, LANGUAGES, ListeningOptions, read_consent
 from evagan_plugin.listening.design.protocols import PROTOCOLS
 
 app = typer.Typer(help="Listening tests in the browser: make, serve, watch, report.", no_args_is_help=True)
@@ -70,6 +71,21 @@ def create(
     no_reference: Annotated[bool, typer.Option("--no-reference", help="Without hidden reference.")] = False,
     no_anchor: Annotated[bool, typer.Option("--no-anchor", help="Without the 3.5 kHz low-passed anchor.")] = False,
     consent: Annotated[Path | None, typer.Option(help="Text file with your own consent text.")] = None,
+    prolific: Annotated[
+        bool, typer.Option("--prolific", help="The open link is for Prolific's participants, once each.")
+    ] = Crowd.prolific,
+    completion_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where raters are sent at the end, as Prolific gives it.")
+    ] = Crowd.completion_url,
+    completion_code: Annotated[
+        str | None, typer.Option(help="Code shown at the end, in place of one of each rater's own.")
+    ] = Crowd.completion_code,
+    max_raters: Annotated[
+        int | None, typer.Option(min=1, help="How many may take part; no limit by default.")
+    ] = Crowd.max_raters,
+    place_minutes: Annotated[
+        float, typer.Option(help="How long an unfinished session holds its place after its last vote (minutes).")
+    ] = Crowd.place_minutes,
     seed: Annotated[
         int, typer.Option(help="Of the choice of utterances and the random orders.")
     ] = ListeningOptions.seed,
@@ -100,6 +116,7 @@ def create(
         seed=seed,
         consent=read_consent(consent) if consent else None,
         categories=read_categories(manifest) if manifest else {},
+        crowd=Crowd(prolific, completion_url, completion_code, max_raters, place_minutes),
         allow_pipes=allow_pipes,
     )
     design = create_test(out, reference, parse_systems([*(systems or []), *(named or [])]), options, database)
@@ -131,7 +148,9 @@ def serve(
     test: TestDir,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
-    url: Annotated[str | None, typer.Option(help="Address that raters use, if another: https://...")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Address that raters use, with any path: https://its.name/test1.")
+    ] = None,
     certificate: Annotated[Path | None, typer.Option(help="TLS certificate (PEM).")] = None,
     key: Annotated[Path | None, typer.Option(help="TLS key (PEM).")] = None,
     database: Database = None,
@@ -157,7 +176,7 @@ def status(
 
     design = load_design(test)
     with open_store(test, design, database) as store:
-        found = links(url, read_tokens(test), [rater.token for rater in store.raters()])
+        found = links(url, read_tokens(test), [rater.token for rater in store.raters()], design.crowd.prolific)
         typer.echo(render_status(status_of(design, store), found))
 
 
@@ -205,15 +224,19 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="File to write, .csv or .json; CSV to standard output if none.")
     ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="votes: one row per vote; p808: sessions for Microsoft's P.808 toolkit.")
+    ] = EXPORT_FORMS[0],
     database: Database = None,
 ) -> None:
-    """Write every raw vote, with presented order and times."""
+    """Write every raw vote, with presented order and times, or sessions for another program."""
     from evagan_plugin.listening.design.design import load_design
-    from evagan_plugin.listening.votes.export import votes_csv, write_votes
+    from evagan_plugin.listening.votes.export import export_text, write_votes
     from evagan_plugin.listening.votes.store import open_store
 
-    with open_store(test, load_design(test), database) as store:
+    design = load_design(test)
+    with open_store(test, design, database) as store:
         if out:
-            write_votes(store, out)
+            write_votes(store, design, out, form)
         else:
-            typer.echo(votes_csv(store), nl=False)
+            typer.echo(export_text(store, design, form), nl=False)

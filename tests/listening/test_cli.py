@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from evagan_plugin.cli import app, main
+from evagan_plugin.listening.design.crowd import Crowd
 from evagan_plugin.listening.design.design import load_design
 
 
@@ -55,6 +56,28 @@ def test_bad_usage_is_one_line(corpus, tmp_path, capsys, monkeypatch):
     assert "no listening test" in fails(capsys, monkeypatch, "serve", tmp_path)
     assert "TLS needs both" in fails(capsys, monkeypatch, "serve", tmp_path, "--certificate", "a.pem")
     assert not (tmp_path / "t").exists()
+
+
+def test_a_crowd_from_create_to_export(corpus, tmp_path, capsys, monkeypatch):
+    folders, test = corpus(systems=("base",), count=2), tmp_path / "test1"
+    create = ["create", "--reference", folders["reference"], folders["base"], "--out", test, "--protocol", "mos"]
+    back = "https://app.prolific.com/submissions/complete?cc=C1A2B3"
+    assert "complete?cc=CODE" in fails(capsys, monkeypatch, *create, "--completion-url", back.partition("?")[0])
+    assert not test.exists()
+    made = run(*create, "--prolific", "--completion-url", back, "--max-raters", 30, "--place-minutes", 45)
+    assert "from Prolific, once each; at most 30, an unfinished session holds its place for 45 min" in made.stdout
+    assert load_design(test).crowd == Crowd(True, back, None, 30, 45)
+    status = run("status", test, "--url", "https://its.name/listening").stdout
+    assert "0 of 30 places are taken" in status
+    assert "https://its.name/listening/?PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}&SESSION_ID=" in status
+    assert run("export", test, "--format", "p808").stdout.startswith("HITId,AssignmentId,WorkerId,AssignmentStatus,")
+    assert run("export", test, "--format", "p808", "--out", tmp_path / "v.csv").exit_code == 0
+    capsys.readouterr()
+    assert "did you mean 'p808'" in fails(capsys, monkeypatch, "export", test, "--format", "p800")
+    assert "not as .json" in fails(
+        capsys, monkeypatch, "export", test, "--format", "p808", "--out", tmp_path / "v.json"
+    )
+    assert "not an address" in fails(capsys, monkeypatch, "serve", test, "--url", "its.name/listening")
 
 
 def test_a_database_that_cannot_be_used_is_one_line(corpus, tmp_path, capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""Every raw vote as a table."""
+"""Votes as files: every raw vote as a table, or what another program reads."""
 
 import csv
 import io
@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evagan_plugin.errors import UsageError
+from evagan_plugin.errors import UsageError, nearest
+from evagan_plugin.listening.design.design import ListeningTest
+from evagan_plugin.listening.design.options import EXPORT_FORMS
+from evagan_plugin.listening.votes.p808 import p808_csv
 from evagan_plugin.listening.votes.store import Store
 from evagan_plugin.utils.files import write_text
 
@@ -40,15 +43,27 @@ def votes_csv(store: Store) -> str:
     return stream.getvalue()
 
 
-def write_votes(store: Store, path: Path) -> None:
-    """Write every vote to a ``.csv`` or ``.json`` file.
+def export_text(store: Store, design: ListeningTest, form: str, json_wanted: bool = False) -> str:
+    """Return the votes in one of :data:`EXPORT_FORMS`, as CSV or (``votes`` only) as JSON.
 
     Raises:
-        UsageError: If the suffix is neither.
+        UsageError: If the form is unknown, is not written as JSON, or cannot hold the test.
     """
-    if path.suffix == ".json":
-        write_text(path, json.dumps(export_votes(store), indent=1, ensure_ascii=False) + "\n")
-    elif path.suffix == ".csv":
-        write_text(path, votes_csv(store))
-    else:
+    if form not in EXPORT_FORMS:
+        raise UsageError(f"unknown form '{form}': {nearest(form, EXPORT_FORMS)}")
+    if form == "p808":
+        if json_wanted:
+            raise UsageError("the form p808 is written as .csv, not as .json")
+        return p808_csv(store, design)
+    return json.dumps(export_votes(store), indent=1, ensure_ascii=False) + "\n" if json_wanted else votes_csv(store)
+
+
+def write_votes(store: Store, design: ListeningTest, path: Path, form: str) -> None:
+    """Write the votes to a ``.csv`` or ``.json`` file.
+
+    Raises:
+        UsageError: If the suffix is neither, or as :func:`export_text` says.
+    """
+    if path.suffix not in (".csv", ".json"):
         raise UsageError(f"{path}: votes are written as .csv or .json, not as '{path.suffix}'")
+    write_text(path, export_text(store, design, form, path.suffix == ".json"))
