@@ -198,7 +198,8 @@ def _collate(items: Sequence[tuple[str, dict[str, np.ndarray]]]) -> dict[str, Te
     _, data = stack(items)
     batch = {"waveform": data["wav"].unsqueeze(1)}
     if "feats" in data:
-        batch["mel"] = data["feats"].transpose(1, 2)
+        # Coqui's trainer would make it contiguous itself, in memory that is not pinned.
+        batch["mel"] = data["feats"].transpose(1, 2).contiguous()
     if "smoothing" in data:
         batch["smoothing"] = data["smoothing"]
     return batch

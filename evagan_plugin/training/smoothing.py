@@ -1,5 +1,6 @@
 """Smoothing of a generator's mels, for those of acoustic models (Liu and Song, arXiv 2409.02517)."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,7 +20,8 @@ def smooth(mel: Tensor, width: Tensor, reach: int) -> Tensor:
     Returns:
         Tensor: Log-mels (B, n_mels, F).
     """
-    offsets = mel.new_tensor(range(-reach, reach + 1)).abs()
+    # Counted where the mels are: a list of numbers would be copied there, and waited for.
+    offsets = torch.arange(-reach, reach + 1, device=mel.device).to(mel.dtype).abs()
     weights = (1 - offsets / (1 + width.to(mel).unsqueeze(1))).clamp(min=0).unsqueeze(1)
     items, _, frames = mel.shape
     # An item is a channel here, so that each has a filter of its own.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
+from espnet2.torch_utils.device_funcs import to_device
 from espnet2.train.reporter import Reporter, SubReporter, WeightedAverage, to_reported_value
 from torch.utils.data import DataLoader
 
@@ -86,7 +87,7 @@ class SavingLoader:
         states: What ESPnet saves: ``model``, and lists of ``optimizers`` and ``schedulers``.
         output_dir: The experiment.
         keep_steps: Steps after which a checkpoint is kept; 0 for never.
-        device: Where processes exchange whether one was asked to stop.
+        device: Where batches go, and where processes exchange whether one was asked to stop.
         place: Where the epoch goes on; None at its beginning.
     """
 
@@ -124,10 +125,11 @@ class SavingLoader:
             if asked:
                 self._leave(asked, f"batch {place.done} of {place.of}", "goes on from there")
             try:
-                batch = next(rest)
+                names, batch = next(rest)
             except StopIteration:
                 return
-            yield batch
+            # ESPnet's own copy would be waited for.
+            yield names, to_device(batch, self.device, non_blocking=True)
 
     def note_end(self) -> None:
         """Note the end of the epoch's training; with several processes, all of them call this together."""

@@ -52,7 +52,9 @@ class ESPnetVocoderModel(AbsGANESPnetModel):
         take_step = self.gan.generator_step if forward_generator else self.gan.discriminator_step
         mel = None if feats is None else feats.transpose(1, 2)
         output = take_step(wav.unsqueeze(1), mel, smoothing=smoothing)
-        loss, stats, weight = force_gatherable((output.loss, output.stats, wav.shape[0]), wav.device)
+        # Filled in on the device: ESPnet would copy a number there, and wait for it.
+        items = torch.full((), wav.shape[0], device=wav.device)
+        loss, stats, weight = force_gatherable((output.loss, output.stats, items), wav.device)
         optimizer = GENERATOR if forward_generator else DISCRIMINATOR
         return {"loss": loss, "stats": stats, "weight": weight, "optim_idx": optimizer}
 

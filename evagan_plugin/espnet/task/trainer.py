@@ -1,10 +1,11 @@
 """ESPnet's GAN trainer, with files that are never half written and with something to hear at each validation."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,6 +67,7 @@ class VocoderTrainer(GANTrainer):
         """
         own = getattr(model, "module", model)  # without what distributes it
         _look_at_what_is_logged(reporter, own)
+        _fetch_at_once(reporter)
         place, cls.place = cls.place, None
         cls.batches = saving(iterator, reporter, model, optimizers, schedulers, options, place)
         all_steps_are_invalid = super().train_one_epoch(
@@ -99,6 +101,7 @@ class VocoderTrainer(GANTrainer):
         distributed_option: DistributedOption,
     ) -> None:
         """Validate, as ``GANTrainer``; then let people hear the model, on the first process."""
+        _fetch_at_once(reporter)
         super().validate_one_epoch(
             model=model,
             iterator=cls.batches.validating(iterator),
@@ -181,6 +184,22 @@ def _look_at_what_is_logged(reporter: SubReporter, model: ESPnetVocoderModel) ->
         return log_message(start, end)
 
     reporter.log_message = look_and_log
+
+
+def _fetch_at_once(reporter: SubReporter) -> None:
+    """Let ESPnet's reporter wait for a device once for all values that it registers, not twice for each of them."""
+    register = reporter.register
+
+    def fetch_and_register(stats: Mapping[str, Any], weight: torch.Tensor | float | None = None) -> None:
+        entries = {**stats, None: weight}
+        tensors = {name: value for name, value in entries.items() if isinstance(value, torch.Tensor)}
+        if tensors:
+            fetched = torch.cat([value.detach().reshape(1).double() for value in tensors.values()]).tolist()
+            entries |= dict(zip(tensors, fetched, strict=True))
+        weight = entries.pop(None)
+        register(entries, weight)
+
+    reporter.register = fetch_and_register
 
 
 @contextmanager

@@ -133,7 +133,7 @@ class LossBalancer(nn.Module):
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             # A worker's losses are means over its own items: the gradient of the mean over all items is smaller.
             items = next(iter(gradients.values())).shape[0]
-            weighted = torch.cat([norms * items**2, norms.new_tensor([items])])
+            weighted = torch.cat([norms * items**2, norms.new_full((1,), items)])
             torch.distributed.all_reduce(weighted)
             norms = weighted[:-1] / weighted[-1] ** 2
         return norms
