@@ -1,8 +1,9 @@
-"""``python -m evagan_plugin.benchmark curate|inference|memory|score|start|training``."""
+"""``python -m evagan_plugin.benchmark curate|gpu|inference|memory|score|start|training``."""
 
 import typer
 
 from evagan_plugin.benchmark.curate import curate
+from evagan_plugin.benchmark.gpu.command import gpu
 from evagan_plugin.benchmark.inference import inference
 from evagan_plugin.benchmark.memory import memory
 from evagan_plugin.benchmark.scoring import score
@@ -13,6 +14,7 @@ from evagan_plugin.errors import one_line_errors
 app = typer.Typer(name="benchmark", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.callback()(lambda: None)
 app.command()(curate)
+app.command()(gpu)
 app.command()(inference)
 app.command()(memory)
 app.command()(score)

@@ -1,11 +1,9 @@
 """Inference side by side: our presets, and what users could pick instead, on each engine and number of threads."""
 
-import ctypes
 import json
 import multiprocessing
 import statistics
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +21,7 @@ from evagan_plugin.inference.model_argument import ENGINES
 from evagan_plugin.inference.onnx_engine import OnnxGenerator
 from evagan_plugin.inference.vocoder import Vocoder
 from evagan_plugin.model.generator import EVAGANGenerator
-from evagan_plugin.utils.device import checked_device, describe_device, peak_rss
+from evagan_plugin.utils.device import checked_device, describe_device, forget_peak, peak_rss
 from evagan_plugin.utils.figures import new_figure, save_figure
 from evagan_plugin.utils.files import write_text
 from evagan_plugin.utils.markdown import markdown_table
@@ -197,9 +195,7 @@ def measure_peak(name: str, engine: str, seconds: float) -> int:
     torch.set_num_threads(1)
     mel, generator = build(name)
     chosen: nn.Module = OnnxGenerator(onnx_model(generator), 1) if engine == "onnxruntime" else generator
-    with suppress(OSError, AttributeError):  # Linux: what building took beside the weights is given back and forgotten
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
+    forget_peak("cpu")  # what building took beside the weights
     before = peak_rss()
     prepare(chosen, mel, seconds, "cpu")()
     return peak_rss() - before

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 
 from evagan_plugin.config import build_config
 from evagan_plugin.training.gan import GANVocoder
-from evagan_plugin.utils.device import checked_device, describe_device, peak_rss
+from evagan_plugin.utils.device import checked_device, describe_device, forget_peak, peak_memory
 from evagan_plugin.utils.progress import track
 
 VARIANTS = {
@@ -66,14 +66,16 @@ def memory(
 
 
 def measure_memory(preset: str, variant: str, frames: int, batch: int, device: str) -> Usage:
-    """Run one generator step of a variant and measure it; the peak is right only in a fresh process."""
-    gan, wav = _prepare(preset, variant, frames, batch, device)
-    cuda = device.startswith("cuda")
-    if cuda:
-        torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_allocated(device) if cuda else peak_rss()
+    """Build a variant, run one generator step of it and measure it."""
+    return usage(*_prepare(preset, variant, frames, batch, device))
+
+
+def usage(gan: GANVocoder, wav: torch.Tensor) -> Usage:
+    """Run one generator step and measure it."""
+    forget_peak(wav.device)
+    before = peak_memory(wav.device)
     gan.generator_step(wav).loss.backward()
-    after = torch.cuda.max_memory_allocated(device) if cuda else peak_rss()
+    after = peak_memory(wav.device)
     gan.zero_grad(set_to_none=True)
     return Usage(saved_bytes(gan, wav), after - before)
 

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -67,21 +67,23 @@ def training(
         typer.echo(f"{name:24}{kind:16}" + "".join(f"{seconds:>15.3f}" for seconds in medians))
 
 
-def training_config(preset: str, frames: int) -> VocoderConfig:
+def training_config(
+    preset: str, frames: int, bf16: bool = False, generator: Mapping[str, object] | None = None
+) -> VocoderConfig:
     """Return a preset whose discriminators are at work from the first step, on whole items of ``frames``."""
-    item = {"segment_frames": frames, "discriminator_frames": None, "discriminator_start_steps": 0}
-    return build_config({"preset": preset, "training": item})
+    item = {"segment_frames": frames, "discriminator_frames": None, "discriminator_start_steps": 0, "bf16": bf16}
+    return build_config({"preset": preset, "generator": dict(generator or {}), "training": item})
 
 
 class TrainedSystem:
     """A vocoder in training, and the parts of a step that are timed.
 
     Args:
-        config: The whole vocoder; items are noise of ``training.segment_frames``.
-        generator: Another generator than ours, or None.
-        channels_last: Memory format of the discriminators' convolutions; the faster one when None.
-        batch: Items of a batch.
-        device: As torch calls it.
+        config: The whole vocoder.
+        generator: Another generator in the place of the config's, or None.
+        channels_last: Memory format of the discriminators' convolutions, as :class:`SubDiscriminator` has it.
+        batch: Items of a batch, each of ``training.segment_frames``.
+        device: Where to compute.
     """
 
     def __init__(
@@ -92,13 +94,18 @@ class TrainedSystem:
         for module in self.gan.discriminators.modules():
             if isinstance(module, SubDiscriminator):
                 module.channels_last = channels_last
-        samples = config.training.segment_frames * config.mel.hop_length
-        self.wav = 0.1 * torch.randn(batch, 1, samples, device=device)
+        self.batch, self.device = batch, device
+        self.take(config.training.segment_frames)
         defaults = OptimizationConfig()
         self.optimizers = [
             torch.optim.AdamW(part.parameters(), defaults.learning_rate, betas=defaults.betas, fused=defaults.fused)
             for part in (self.gan.discriminators, self.gan.generator)
         ]
+
+    def take(self, frames: int) -> None:
+        """Make items of so many frames from now on."""
+        samples = frames * self.gan.config.mel.hop_length
+        self.wav = 0.1 * torch.randn(self.batch, 1, samples, device=self.device)
 
     def losses(self) -> None:
         """Take the mel of the item, and the gradient of the losses that need no discriminator."""
@@ -141,11 +148,11 @@ def _measure(systems: dict[tuple[str, str], TrainedSystem], rounds: int) -> dict
     for _ in track(range(rounds + 1), "training"):
         for part in PARTS:
             for key, system in systems.items():
-                times[key][part].append(seconds(system.parts()[part], system.wav.device))
+                times[key][part].append(seconds_of(system.parts()[part], system.wav.device))
     return {key: {part: taken[1:] for part, taken in parts.items()} for key, parts in times.items()}
 
 
-def seconds(call: Callable[[], None], device: torch.device) -> float:
+def seconds_of(call: Callable[[], None], device: torch.device) -> float:
     """Return the seconds that a call takes: of the process's CPU time, or of the clock where a GPU computes."""
     if device.type == "cpu":
         start = time.process_time()

@@ -35,9 +35,11 @@ def audio_seconds(mel: MelConfig, seconds: float) -> float:
     return frames_of(mel, seconds) * mel.hop_length / mel.sample_rate
 
 
-def prepare(generator: nn.Module, mel: MelConfig, seconds: float, device: str) -> Callable[[], torch.Tensor]:
-    """Return a function that synthesises so many seconds."""
-    features = torch.randn(1, mel.n_mels, frames_of(mel, seconds), device=device)
+def prepare(
+    generator: nn.Module, mel: MelConfig, seconds: float, device: str, batch: int = 1
+) -> Callable[[], torch.Tensor]:
+    """Return a function that synthesises so many seconds of each of ``batch`` items."""
+    features = torch.randn(batch, mel.n_mels, frames_of(mel, seconds), device=device)
 
     @torch.inference_mode()
     def synthesize() -> torch.Tensor:

@@ -1,8 +1,10 @@
 """Where to compute, and what it takes: a device that a user names is looked for before anything long begins."""
 
+import ctypes
 import re
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -35,6 +37,21 @@ def describe_device(device: str) -> str:
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"the CPU, {threads} thread{'s' * (threads != 1)}"
+
+
+def forget_peak(device: str | torch.device) -> None:
+    """Let the peak of :func:`peak_memory` begin anew at what is used now; on a CPU, only under Linux."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with suppress(OSError, AttributeError):  # what was freed is given back first
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory(device: str | torch.device) -> int:
+    """Return the most memory (bytes) in use so far: PyTorch's on a GPU, else what the process has had resident."""
+    return torch.cuda.max_memory_allocated(device) if torch.device(device).type == "cuda" else peak_rss()
 
 
 def peak_rss() -> int:

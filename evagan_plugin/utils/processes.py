@@ -135,10 +135,10 @@ def _interrupts_blocked() -> Iterator[None]:
 
 def _start() -> None:
     torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process when its parent is gone, which nobody else does: it would wait for work for ever."""
     multiprocessing.parent_process().join()
     os._exit(1)

@@ -82,7 +82,7 @@ def _systems(path: Path) -> tuple[Schedule, list[Callable[[], float] | None]]:
     """Return a config's steps, and what takes one without and one with discriminators and returns its CPU seconds."""
     import torch
 
-    from evagan_plugin.benchmark.training import TrainedSystem, seconds
+    from evagan_plugin.benchmark.training import TrainedSystem, seconds_of
     from evagan_plugin.config import build_config, merge_settings, read_settings
     from evagan_plugin.espnet.task.model import GENERATOR_BUILDERS
 
@@ -101,7 +101,7 @@ def _systems(path: Path) -> tuple[Schedule, list[Callable[[], float] | None]]:
         built = TrainedSystem(
             config, GENERATOR_BUILDERS[settings["vocoder"]](config), None, settings["batch_size"], "cpu"
         )
-        return lambda: seconds(built.both, torch.device("cpu"))
+        return lambda: seconds_of(built.both, torch.device("cpu"))
 
     try:
         start = min(build_config(conf).training.discriminator_start_steps, steps)
