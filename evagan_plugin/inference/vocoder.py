@@ -305,6 +305,8 @@ class EVAGANVocoder(
         token: str | bool | None = None,
         device: str | torch.device = "cpu",
         dtype: Dtype = torch.float32,
+        engine: str | None = None,
+        threads: int | None = None,
     ) -> "EVAGANVocoder":
         """Open a directory that :meth:`save_pretrained` wrote, a model of the package or of the Hugging Face Hub.
 
@@ -316,15 +318,19 @@ class EVAGANVocoder(
             local_files_only: Use what has been downloaded before, without the network.
             token: Access token of the Hub; the one of ``hf auth login`` when None.
             device: Where to compute.
-            dtype: Floating-point type to compute in.
+            dtype: Floating-point type to compute in, or ``"auto"``.
+            engine: ``"torch"`` or ``"onnxruntime"``, as :meth:`load` takes it.
+            threads: Threads to compute with, as :meth:`load` takes them.
 
         Raises:
+            UsageError: If the engine is unknown or cannot do what is asked for; nothing is downloaded then.
             EvaganError: If there is neither such a directory nor such a model, or it cannot be opened.
         """
+        choose_engine(model_id, None, engine, str(device), str(dtype).removeprefix("torch."), threads)
         options = {"cache_dir": cache_dir, "force_download": force_download, "local_files_only": local_files_only}
         local = Path(model_id).exists() or could_be_a_name(model_id)
         path = model_id if local else download(str(model_id), revision, token, **options)
-        return cls.load(path, device=device, dtype=dtype)
+        return cls.load(path, device=device, dtype=dtype, engine=engine, threads=threads)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         self.save(save_directory)

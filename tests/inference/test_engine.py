@@ -1,5 +1,6 @@
 """Engines: a vocoder on onnxruntime is a vocoder like any other, and says in one line what it cannot do."""
 
+import re
 import sys
 
 import numpy as np
@@ -53,6 +54,7 @@ def test_every_way_to_open_one_gives_the_waveform_of_pytorch(inside):
         EVAGANVocoder.load("voc", engine="onnxruntime", threads=2),
         open_vocoder("voc.onnx", dtype="auto"),
         open_vocoder("voc", engine="onnxruntime", dtype="auto"),
+        EVAGANVocoder.from_pretrained("voc", engine="onnxruntime", threads=1),
     ):
         assert isinstance(opened.generator, OnnxGenerator)
         assert opened.config.mel == opened.mel_config == EVAGANVocoder.load("voc").mel_config
@@ -70,6 +72,20 @@ def test_untrained_is_the_same_on_both_engines(inside):
     wavs = [open_vocoder("voc", untrained=True, engine=name).synthesize(mel) for name in ("torch", "onnxruntime")]
     assert torch.allclose(*wavs, atol=1e-5)
     assert torch.allclose(open_vocoder("voc.onnx", untrained=True).synthesize(mel), wavs[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"engine": "onxruntime"}, "unknown engine 'onxruntime': did you mean 'onnxruntime'?"),
+        ({"engine": "onnxruntime", "device": "cuda"}, "engine onnxruntime computes on the CPU"),
+        ({"engine": "onnxruntime", "dtype": torch.bfloat16}, "in float32, not in bfloat16"),
+        ({"threads": 0}, "threads: 0 is not a number of threads"),
+    ],
+)
+def test_an_engine_that_cannot_is_said_before_a_model_is_looked_for_on_the_hub(options, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        EVAGANVocoder.from_pretrained("user/name", **options)
 
 
 def test_it_checks_what_goes_in_as_ever(inside):
