@@ -88,6 +88,15 @@ def synth(
             help="Synthesise so many mel frames at a time, with the same result; standard input: 8.",
         ),
     ] = None,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            "--batch_size",
+            "--batch-size",
+            min=1,
+            help="Utterances to synthesise at once, with the same result.",
+        ),
+    ] = 1,
     initial_frames: Annotated[
         int | None,
         typer.Option("--initial_frames", "--initial-frames", min=1, help="Standard input: frames of the first chunk."),
@@ -113,6 +122,8 @@ def synth(
     for option, value in {"--initial_frames": initial_frames, "--stdin": stdin}.items():
         if value and not any(piped):
             raise UsageError(f"{option} is for standard input (SOURCE - and OUT_DIR -)")
+    if batch_size > 1 and (any(piped) or chunk_frames):
+        raise UsageError("--batch_size is for whole utterances in files: leave --chunk_frames and standard input out")
     utterances = [] if any(piped) else find_utterances(source, features=True, pipes=allow_pipes)
     check_vocoder(model, config, engine, device, dtype.value, threads)
 
@@ -127,7 +138,7 @@ def synth(
         kind = (stdin or Stdin.mel).value
         synthesize_stdio(vocoder, *standard_streams(), kind, chunk_frames or CHUNK_FRAMES, initial_frames)
         return
-    failed = synthesize_all(vocoder, utterances, out_dir, chunk_frames)
+    failed = synthesize_all(vocoder, utterances, out_dir, chunk_frames, batch_size)
     typer.echo(f"{len(utterances) - len(failed)} of {len(utterances)} utterances written to {out_dir}")
     if failed:
         listed = "; ".join(f"{utt_id}: {reason}" for utt_id, reason in failed.items())

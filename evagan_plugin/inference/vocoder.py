@@ -1,6 +1,7 @@
 """EVA-GAN for users: log-mels or waveforms in, waveforms out."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ import torch
 from huggingface_hub import ModelCard, ModelHubMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from evagan_plugin.audio.features import check_mel
 from evagan_plugin.audio.io import resample
@@ -24,6 +26,7 @@ from evagan_plugin.inference.export import exportable, onnx_model
 from evagan_plugin.inference.exported import is_onnx, read_facts
 from evagan_plugin.inference.model_argument import choose_engine
 from evagan_plugin.inference.onnx_engine import OnnxGenerator
+from evagan_plugin.inference.padding import batches
 from evagan_plugin.inference.precision import automatic_dtype
 from evagan_plugin.inference.stream import CHUNK_FRAMES, CopyStream, Stream, lookahead_frames
 from evagan_plugin.model.generator import EVAGANGenerator, build_generator
@@ -94,14 +97,58 @@ class Vocoder:
         self._check(mel, source)
         return self._generate(mel)
 
+    def synthesize_batch(self, mels: Sequence[Tensor | np.ndarray], batch_size: int = 8) -> list[Tensor]:
+        """Turn the log-mels of many utterances into waveforms, several at a time, each as :meth:`synthesize` makes it.
+
+        Those of about the same length go together and are padded, which changes nothing of what is heard; where
+        :attr:`can_pad` is false, those of the same length.
+
+        Args:
+            mels: (n_mels, F) each.
+            batch_size: Utterances at a time at most; fewer of long ones.
+
+        Returns:
+            list: Waveforms (F * hop,) in the order of the mels.
+
+        Raises:
+            UsageError: If a shape is wrong, values are not finite, or the batch size is not positive.
+        """
+        mels = [torch.as_tensor(mel) for mel in mels]
+        for index, mel in enumerate(mels):
+            if mel.dim() != 2:
+                raise UsageError(f"mel {index} has {mel.dim()} dimensions: (n_mels, frames) is expected of each")
+            self._check(mel, f"mel {index}")
+        wavs = {}
+        for batch in batches([mel.shape[-1] for mel in mels], batch_size, self.can_pad):
+            wavs |= zip(batch, self.synthesize_padded([mels[index] for index in batch]), strict=True)
+        return [wavs[index] for index in range(len(mels))]
+
+    def synthesize_padded(self, mels: Sequence[Tensor]) -> list[Tensor]:
+        """Turn log-mels (n_mels, F) into waveforms (F * hop,) at once, unchecked.
+
+        Where :attr:`can_pad` is false all must have the same length.
+        """
+        frames = [mel.shape[-1] for mel in mels]
+        batch = pad_sequence([mel.transpose(0, 1) for mel in mels], batch_first=True).transpose(1, 2)
+        if min(frames) == max(frames):
+            return list(self._generate(batch))
+        hop = self.mel_config.hop_length
+        return [wav[: count * hop].clone() for wav, count in zip(self._generate(batch, frames), frames, strict=True)]
+
+    @property
+    def can_pad(self) -> bool:
+        """Whether utterances of different lengths can be synthesised at once: by a generator of ours, in PyTorch."""
+        return isinstance(self.generator, EVAGANGenerator)
+
     def _check(self, mel: Tensor, source: str | Path = "the mel") -> None:
         check_mel(mel, self.mel_config)
         self.watch.look(mel, source)
 
-    def _generate(self, mel: Tensor) -> Tensor:
-        batch = mel if mel.dim() == 3 else mel.unsqueeze(0)
+    def _generate(self, mel: Tensor, frames: Sequence[int] | None = None) -> Tensor:
+        batch = (mel if mel.dim() == 3 else mel.unsqueeze(0)).to(self.device, self.dtype)
         with torch.inference_mode():
-            wav = self.generator(batch.to(self.device, self.dtype)).squeeze(1).float().cpu()
+            wav = self.generator(batch) if frames is None else self.generator(batch, frames=frames)
+            wav = wav.squeeze(1).float().cpu()
         return (wav if mel.dim() == 3 else wav.squeeze(0)).clone()
 
     def resynthesize(self, wav: Tensor | np.ndarray, sample_rate: int) -> Tensor:
@@ -117,6 +164,19 @@ class Vocoder:
         Raises:
             UsageError: If there is no sample or a value is not finite.
         """
+        mel, length = self.analyse(wav, sample_rate)
+        return self._generate(mel)[..., :length]
+
+    def analyse(self, wav: Tensor | np.ndarray, sample_rate: int) -> tuple[Tensor, int]:
+        """Return the log-mels of a waveform, (n_mels, F) or (B, n_mels, F), and its samples at :attr:`sample_rate`.
+
+        Args:
+            wav: As for :meth:`resynthesize`.
+            sample_rate: Samples per second of ``wav``.
+
+        Raises:
+            UsageError: As :meth:`resynthesize`.
+        """
         wav = torch.as_tensor(wav, dtype=torch.float32)
         if wav.dim() not in (1, 2) or not wav.shape[-1]:
             raise UsageError(f"waveforms of shape (T,) or (batch, T) are expected, not {tuple(wav.shape)}")
@@ -130,8 +190,7 @@ class Vocoder:
         padded = max(-(-length // hop) * hop, self.mel_config.n_fft)
         with torch.inference_mode():
             mel = self.mel_spectrogram(F.pad(wav, (0, padded - length)).to(self.device).view(-1, 1, padded))
-        out = self._generate(mel)[..., :length]
-        return out if wav.dim() == 2 else out.squeeze(0)
+        return (mel if wav.dim() == 2 else mel.squeeze(0)), length
 
     def stream(self, frames: int = CHUNK_FRAMES, initial_frames: int | None = None) -> Stream:
         """Begin a stream: mels piece by piece in, waveforms chunk by chunk out, which joined equal :meth:`synthesize`.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evagan_plugin.model.convolution import Convolution, TransposedConvolution
-from evagan_plugin.model.streaming import Past
+from evagan_plugin.model.edges import Edges
 
 
 class Activation(NamedTuple):
@@ -80,7 +80,7 @@ def activated_convolution(
     conv: nn.Conv1d | nn.ConvTranspose1d,
     activation: Activation,
     recompute: bool,
-    past: Past | None = None,
+    edges: Edges | None = None,
 ) -> Tensor:
     """Return ``conv(activation(x))``; with ``recompute`` the backward pass keeps ``x`` alone.
 
@@ -89,10 +89,10 @@ def activated_convolution(
         conv: Convolution, transposed or not, with zero padding: PyTorch's, or one of the generator's.
         activation: SiLU or LeakyReLU.
         recompute: Whether to compute the activation again in the backward pass.
-        past: Of a stream, whose convolution is one of the generator's.
+        edges: Of a stream or a padded batch, whose convolution is one of the generator's.
     """
-    if past is not None:
-        return conv(activation(x), past)
+    if edges is not None:
+        return conv(activation(x), edges)
     if not (recompute and torch.is_grad_enabled()):
         return conv(activation(x))
     weight, bias, steps = conv.weight, conv.bias, x.shape[-1]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from evagan_plugin.config import ContextConfig
 from evagan_plugin.model.convolution import Convolution
-from evagan_plugin.model.streaming import Past, added
+from evagan_plugin.model.edges import Edges, added
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -40,15 +40,15 @@ class ConvNeXtBlock(nn.Module):
         self.layer_scale = nn.Parameter(torch.full((dim,), layer_scale))
         self.drop_path = drop_path
 
-    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges | None = None) -> Tensor:
         """Map (B, C, F) to (B, C, F)."""
-        y = self.depthwise(x, past).transpose(1, 2)
+        y = self.depthwise(x, edges).transpose(1, 2)
         y = self.layer_scale * self.project(self.activation(self.expand(self.norm(y))))
         y = y.transpose(1, 2)
         if self.training and self.drop_path:
             keep = 1.0 - self.drop_path
             y = y * (torch.rand(x.shape[0], 1, 1, device=x.device) < keep).to(y.dtype) / keep
-        return added(past, (x, y))
+        return added(edges, (x, y))
 
 
 class ContextModule(nn.Module):
@@ -80,11 +80,11 @@ class ContextModule(nn.Module):
         self.norm = ChannelNorm(width, eps=1e-6)
         self.apply(_initialize)
 
-    def forward(self, mel: Tensor, past: Past | None = None) -> Tensor:
+    def forward(self, mel: Tensor, edges: Edges | None = None) -> Tensor:
         """Map log-mels (B, n_mels, F) to context features (B, dims[-1], F)."""
         x = mel
         for layer in self.layers:
-            x = layer(x) if isinstance(layer, ChannelNorm) else layer(x, past)
+            x = layer(x) if isinstance(layer, ChannelNorm) else layer(x, edges)
         return self.norm(x)
 
 

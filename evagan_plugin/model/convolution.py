@@ -6,6 +6,7 @@ How far a layer sees ahead is its own: half of its kernel, or less in a causal g
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from evagan_plugin.model.edges import Edges
 from evagan_plugin.model.streaming import Past
 
 
@@ -45,11 +46,11 @@ class Convolution(nn.Conv1d):
         """Return what there is of the output for an input of so many steps: all of it."""
         return y
 
-    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges | None = None) -> Tensor:
         """Map (B, C, T) to (B, C', T)."""
-        if past is None:
-            return super().forward(self.padded(x))
-        x = past.extended(x, self.lookback, self.lookahead)
+        if not isinstance(edges, Past):
+            return super().forward(self.padded(x if edges is None else edges.cleared(x, self.lookahead)))
+        x = edges.extended(x, self.lookback, self.lookahead)
         if x.shape[-1] <= self.lookback + self.lookahead:
             return x.new_empty(x.shape[0], self.out_channels, 0)
         return F.conv1d(x, self.weight, self.bias, dilation=self.dilation, groups=self.groups)
@@ -87,12 +88,13 @@ class TransposedConvolution(nn.ConvTranspose1d):
         """Return what there is of the output for an input of so many steps: without what comes after the last."""
         return y[..., : steps * self.rate] if self.causal else y
 
-    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges | None = None) -> Tensor:
         """Map (B, C, T) to (B, C', T * rate)."""
-        if past is None:
+        if not isinstance(edges, Past):
+            x = x if edges is None else edges.cleared(x, -(-self.first // self.rate))
             return self.cut(super().forward(x), x.shape[-1])
         if x.shape[-1]:
             y = F.conv_transpose1d(x, self.weight, stride=self.rate)
         else:
             y = x.new_zeros(x.shape[0], self.out_channels, self.tail)
-        return past.overlapped(y, self.first, self.tail) + self.bias.unsqueeze(-1)
+        return edges.overlapped(y, self.first, self.tail) + self.bias.unsqueeze(-1)

@@ -1,11 +1,14 @@
 """EVA-GAN's generator: log-mel spectrogram in, waveform out (arXiv 2402.00892, section 3)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from evagan_plugin.config import GeneratorConfig, VocoderConfig, load_preset
 from evagan_plugin.errors import UsageError
 from evagan_plugin.model.context import ContextModule
+from evagan_plugin.model.edges import Edges, Padding
 from evagan_plugin.model.init import center, remove_weight_norm
 from evagan_plugin.model.streaming import Past, State
 from evagan_plugin.model.upsampler import Upsampler
@@ -79,20 +82,27 @@ class EVAGANGenerator(nn.Module):
         """Samples per frame."""
         return self.config.upsample_factor
 
-    def forward(self, mel: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, mel: Tensor, condition: Tensor | None = None, frames: Sequence[int] | None = None) -> Tensor:
         """Synthesise.
 
         Args:
             mel: Log-mels (B, n_mels, F).
             condition: Global condition such as a speaker embedding (B, global_channels, 1), or None.
+            frames: In inference, the frames of each item (B), F those of the longest; whatever follows them changes
+                nothing of the item's waveform, which ends after frames * hop samples. All have F when None.
 
         Returns:
             Tensor: Waveforms (B, 1, F * hop), in [-1, 1] (an iSTFT head's may leave it while training).
 
         Raises:
-            UsageError: If the bands are others, or a condition is given to a generator without ``global_channels``.
+            UsageError: If the bands are others, a condition is given to a generator without ``global_channels``, or
+                the frames do not fit the mels.
         """
-        return self._generate(mel, condition, None)
+        if frames is None:
+            return self._generate(mel, condition, None)
+        if len(frames) != len(mel) or min(frames) < 1 or max(frames) != mel.shape[-1]:
+            raise UsageError(f"frames {list(frames)} are not those of a batch of shape {tuple(mel.shape)}")
+        return self._generate(mel.clone(), condition, Padding(frames, mel.device))
 
     def step(
         self, state: State | None, mel: Tensor, last: bool = False, condition: Tensor | None = None
@@ -114,16 +124,16 @@ class EVAGANGenerator(nn.Module):
         Raises:
             UsageError: As for :meth:`forward`.
         """
-        past = Past(state, last)
-        wav = self._generate(mel, condition, past)
-        return past.state, wav
+        edges = Past(state, last)
+        wav = self._generate(mel, condition, edges)
+        return edges.state, wav
 
     @property
     def delay(self) -> int:
         """Samples of the frames that went into a stream which wait for later frames, until its last step."""
         return self.upsampler.delay(sum(self.config.lookaheads))
 
-    def _generate(self, mel: Tensor, condition: Tensor | None, past: Past | None) -> Tensor:
+    def _generate(self, mel: Tensor, condition: Tensor | None, edges: Edges | None) -> Tensor:
         if mel.dim() != 3 or mel.shape[1] != self.n_mels:
             raise UsageError(
                 f"the generator takes mels of shape (batch, {self.n_mels}, frames), not {tuple(mel.shape)}"
@@ -131,8 +141,8 @@ class EVAGANGenerator(nn.Module):
         if condition is not None and not self.config.global_channels:
             raise UsageError("a condition is given, but the generator has none: set generator.global_channels")
         x = self.normalisation(mel)
-        x = self.context(x, past) if self.config.context else x
-        return self.upsampler(x, condition, past)
+        x = self.context(x, edges) if self.config.context else x
+        return self.upsampler(x, condition, edges)
 
     def remove_weight_norm(self) -> "EVAGANGenerator":
         """Fold weight normalisation into the weights, for inference; returns the generator."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evagan_plugin.config import GeneratorConfig, TransformConfig
+from evagan_plugin.model.edges import Edges, Padding
 from evagan_plugin.model.streaming import Past
 
 INITIAL_RMS = 0.02
@@ -35,7 +36,7 @@ class WaveformHead(nn.Module):
     def initialize(self, bias: Tensor) -> None:
         """Leave the bias of the convolution before the head at 0."""
 
-    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges | None = None) -> Tensor:
         """Map (B, 1, T) to waveforms in (-1, 1) of that shape."""
         return torch.tanh(x)
 
@@ -84,32 +85,38 @@ class InverseTransformHead(nn.Module):
         with torch.no_grad():
             bias[: self.bins] = level
 
-    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges | None = None) -> Tensor:
         """Map log-magnitudes and phases (B, n_fft + 2, F) to waveforms (B, 1, F * hop); in inference in [-1, 1]."""
         x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
         log_magnitude, phase = x.split(self.bins, dim=1)
         magnitude = log_magnitude.clamp(max=self.largest).exp()
-        wav = self.inverse(torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], dim=1), past)
+        wav = self.inverse(torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], dim=1), edges)
         # Not in training: a clipped sample has no gradient.
         return wav if self.training else wav.clamp(-1.0, 1.0)
 
-    def inverse(self, spectrum: Tensor, past: Past | None = None) -> Tensor:
+    def inverse(self, spectrum: Tensor, edges: Edges | None = None) -> Tensor:
         """Map real and imaginary parts (B, n_fft + 2, F) to waveforms (B, 1, F * hop)."""
+        # Only the length is needed of the ones: the sum of squared windows, at the ends too.
+        ones = torch.ones_like(spectrum[:1, :1])
+        if isinstance(edges, Padding):
+            before_the_end = -(
+                -self.first // self.hop_length
+            )  # frames that begin before the last sample, and are later
+            spectrum = edges.cleared(spectrum, before_the_end)
+            ones = edges.cleared(torch.ones_like(spectrum[:, :1]), before_the_end)
         frames = torch.matmul(spectrum.transpose(1, 2), self.basis.to(spectrum.dtype))
-        wav = self._overlap_add(frames, past)
+        wav = self._overlap_add(frames, edges)
         if not self.causal:
-            # Only the length is needed of the ones: the sum of squared windows, at the ends too.
-            ones = torch.ones_like(spectrum[:1, :1]).transpose(1, 2)
-            wav = wav / self._overlap_add(ones * self.power, past)
+            wav = wav / self._overlap_add(ones.transpose(1, 2) * self.power, edges)
         return wav.unsqueeze(1)
 
-    def _overlap_add(self, frames: Tensor, past: Past | None) -> Tensor:
+    def _overlap_add(self, frames: Tensor, edges: Edges | None) -> Tensor:
         """Add frames (B, F, n_fft) up, a hop apart; the F * hop samples (B, T) from ``first`` on."""
         samples, tail = frames.shape[1] * self.hop_length, self.n_fft - self.hop_length
         parts = frames.unflatten(2, (-1, self.hop_length)).unbind(2)
         total = sum(F.pad(part, (0, 0, shift, len(parts) - shift)) for shift, part in enumerate(parts))
-        if past is not None:
-            return past.overlapped(total.flatten(1)[:, : samples + tail], self.first, tail)
+        if isinstance(edges, Past):
+            return edges.overlapped(total.flatten(1)[:, : samples + tail], self.first, tail)
         return total.flatten(1)[:, self.first : self.first + samples]
 
 

@@ -1,12 +1,12 @@
 """Streams: what the parts of a generator keep from one chunk to the next, so that nothing is computed twice.
 
-Every part has one ``forward``, for whole utterances and for the chunks of a stream: what differs is :class:`Past`,
-which is None for whole utterances. A layer that sees ahead gives its last steps out only when it has seen what they
-need; what comes beside it waits; and the zeros before the beginning and after the end are those of the whole utterance.
+Every part has one ``forward``, for whole utterances and for the chunks of a stream: what differs are the edges, which
+are None for whole utterances and a :class:`Past` here. A layer that sees ahead gives its last steps out only when it
+has seen what they need; what comes beside it waits; and the zeros before the beginning and after the end are those of
+the whole utterance.
 """
 
-import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -90,8 +90,3 @@ class Past:
 
 def _joined(before: Tensor, x: Tensor) -> Tensor:
     return torch.cat([before, x], dim=-1) if before.shape[-1] else x
-
-
-def added(past: Past | None, terms: Iterable[Tensor]) -> Tensor:
-    """Return the sum of tensors (..., T); in a stream, of the steps that have come of all of them."""
-    return functools.reduce(torch.add, terms if past is None else past.aligned(list(terms)))

@@ -7,9 +7,9 @@ from torch.utils.checkpoint import checkpoint
 from evagan_plugin.config import GeneratorConfig
 from evagan_plugin.model.activation import Activation, activated_convolution
 from evagan_plugin.model.convolution import Convolution, TransposedConvolution
+from evagan_plugin.model.edges import Edges, added
 from evagan_plugin.model.head import build_head
 from evagan_plugin.model.init import initialized, normalized
-from evagan_plugin.model.streaming import Past, added
 
 LAST_SLOPE = 0.01
 """Slope of LeakyReLU before the last convolution: published HiFi-GAN weights were trained with this one there."""
@@ -53,13 +53,13 @@ class ResidualBlock(nn.Module):
         """Samples that the last convolution of a stream is behind the first one's input."""
         return sum(conv.lookahead for conv in (*self.dilated, *self.plain))
 
-    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges | None = None) -> Tensor:
         """Map (B, C, T) to (B, C, T)."""
         for index, dilated in enumerate(self.dilated):
-            y = activated_convolution(x, dilated, self.activation, self.recompute, past)
+            y = activated_convolution(x, dilated, self.activation, self.recompute, edges)
             if self.plain:
-                y = activated_convolution(y, self.plain[index], self.activation, self.recompute, past)
-            x = added(past, (x, y))
+                y = activated_convolution(y, self.plain[index], self.activation, self.recompute, edges)
+            x = added(edges, (x, y))
         return x
 
 
@@ -89,10 +89,10 @@ class UpsamplingStage(nn.Module):
         """Return by how many steps the output of a stream is late whose input is late by ``steps``."""
         return steps * self.upsample.rate + self.upsample.first + max(block.delay for block in self.blocks)
 
-    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges | None = None) -> Tensor:
         """Map (B, C, T) to (B, C / 2, T * rate)."""
-        x = activated_convolution(x, self.upsample, self.activation, self.recompute, past)
-        return added(past, (block(x, past) for block in self.blocks)) / len(self.blocks)
+        x = activated_convolution(x, self.upsample, self.activation, self.recompute, edges)
+        return added(edges, (block(x, edges) for block in self.blocks)) / len(self.blocks)
 
 
 class Upsampler(nn.Module):
@@ -123,20 +123,20 @@ class Upsampler(nn.Module):
         self.post = initialized(post, self.post_activation.power, self.head.initial_rms)
         self.head.initialize(self.post.bias)
 
-    def forward(self, x: Tensor, condition: Tensor | None = None, past: Past | None = None) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor | None = None, edges: Edges | None = None) -> Tensor:
         """Map features (B, C, F), with a condition (B, global_channels, 1) or None, to waveforms (B, 1, F * hop)."""
-        x = self.pre(x, past)
+        x = self.pre(x, edges)
         if self.condition is not None and condition is not None:
             x = x + self.condition(condition)
         for stage in self.stages:
-            if self.checkpointing and self.training and torch.is_grad_enabled() and past is None:
+            if self.checkpointing and self.training and torch.is_grad_enabled() and edges is None:
                 x = checkpoint(stage, x, use_reentrant=False, preserve_rng_state=False)
             else:
-                x = stage(x, past)
+                x = stage(x, edges)
         if not self.head.exact or x.dtype == self.post.bias.dtype:
-            return self._head(x, past)
+            return self._head(x, edges)
         with torch.autocast(x.device.type, enabled=False):
-            return self._head(x.to(self.post.bias.dtype), past)
+            return self._head(x.to(self.post.bias.dtype), edges)
 
     def delay(self, steps: int) -> int:
         """Return by how many samples the waveform of a stream is late where ``pre`` is late by so many frames."""
@@ -144,5 +144,5 @@ class Upsampler(nn.Module):
             steps = stage.delay(steps)
         return (steps + self.post.lookahead) * self.head.hop_length + self.head.first
 
-    def _head(self, x: Tensor, past: Past | None) -> Tensor:
-        return self.head(activated_convolution(x, self.post, self.post_activation, self.recompute, past), past)
+    def _head(self, x: Tensor, edges: Edges | None) -> Tensor:
+        return self.head(activated_convolution(x, self.post, self.post_activation, self.recompute, edges), edges)

@@ -2,48 +2,13 @@
 
 import pytest
 import torch
+from generators import KINDS, kind_overrides, preset_generator, small_generator
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from evagan_plugin.config import build_config, list_presets, load_preset
+from evagan_plugin.config import list_presets
 from evagan_plugin.evaluation.cost import lookahead_frames
 from evagan_plugin.model.generator import EVAGANGenerator
-
-NARROW = {"eva_gan_tiny_16k": {}, "eva_gan_tiny_16k_causal": {}}
-"""Of presets, what is changed for a test; of those that are not here, widths. Kernels, rates and depths never are."""
-KINDS = {
-    "odd kernels": {"upsample_rates": [2, 4], "upsample_kernels": [5, 4], "resblock": 2},
-    "long kernels": {"upsample_rates": [4, 2], "upsample_kernels": [13, 16], "context": "none"},
-    "istft after a stage": {"upsample_rates": [2], "head": {"istft": {"n_fft": 16, "hop_length": 4}}},
-    "istft, long and centred": {
-        "upsample_rates": [],
-        "head": {"istft": {"n_fft": 64, "hop_length": 8, "center": True}},
-    },
-    "a condition": {"global_channels": 3, "normalize": True, "activation": "leaky_relu"},
-}
-
-
-def preset_generator(name: str) -> EVAGANGenerator:
-    """Return a preset in double precision, with fewer channels if it is large."""
-    torch.manual_seed(0)
-    generator = load_preset(name).generator
-    context = {"dims": [8 * (index + 1) for index in range(len(generator.context.dims))]} if generator.context else None
-    narrow = {"channels": 128} | ({"context": context | {"layer_scale": 0.5}} if context else {})
-    config = build_config({"preset": name, "generator": NARROW.get(name, narrow)})
-    return EVAGANGenerator.from_config(config).remove_weight_norm().double().eval()
-
-
-def small_generator(**overrides) -> EVAGANGenerator:
-    torch.manual_seed(0)
-    settings = {
-        "context": {"dims": [8, 12], "depths": [1, 2], "layer_scale": 0.5},
-        "channels": 16,
-        "upsample_rates": [4, 2],
-        **overrides,
-    }
-    mel = {"hop_length": 8, "n_fft": 64, "win_length": 64, "n_mels": 10, "sample_rate": 8000}
-    config = build_config({"mel": mel, "generator": settings, "discriminators": {"mrd": "none"}})
-    return EVAGANGenerator.from_config(config).remove_weight_norm().double().eval()
 
 
 def streamed(generator: EVAGANGenerator, mel: torch.Tensor, lengths: list[int], **options) -> list[torch.Tensor]:
@@ -79,10 +44,7 @@ def test_chunks_of_a_preset_joined_are_the_whole(preset):
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_layer_streams(kind, causal):
-    overrides = KINDS[kind]
-    if causal and "centred" in kind:
-        overrides = {"upsample_rates": [], "head": {"istft": {"n_fft": 64, "hop_length": 8}}, "lookahead_frames": 4}
-    generator = small_generator(**overrides, causal=causal)
+    generator = small_generator(**kind_overrides(kind, causal))
     options = {"condition": torch.randn(2, 3, 1).double()} if kind == "a condition" else {}
     draw = torch.Generator().manual_seed(0)
     for frames in (1, 2, 3, 29, 60):
