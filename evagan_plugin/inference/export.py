@@ -19,6 +19,7 @@ from evagan_plugin.config import VocoderConfig
 from evagan_plugin.errors import EvaganError, UsageError, library_errors, require
 from evagan_plugin.inference.exported import export_format, metadata_of
 from evagan_plugin.inference.onnx_engine import OnnxGenerator
+from evagan_plugin.inference.onnx_graph import widen_convolutions
 from evagan_plugin.inference.probe import typical_mel
 from evagan_plugin.model.generator import EVAGANGenerator
 from evagan_plugin.utils.files import atomic_path
@@ -105,6 +106,7 @@ def onnx_model(generator: EVAGANGenerator, metadata: dict[str, str] | None = Non
             dynamo=False,
         )
     model = onnx.load_model_from_string(content.getvalue())
+    widen_convolutions(model)
     onnx.helper.set_model_props(model, metadata or {})
     return model.SerializeToString()
 
