@@ -1,15 +1,22 @@
 """What data preparations share: finding files, safe names, seeded draws, sets without a common speaker."""
 
 import hashlib
+import random
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
+from evagan_plugin.audio.recording import open_recording
 from evagan_plugin.data.kaldi import DataDir
 from evagan_plugin.data.utterances import is_hidden
 from evagan_plugin.errors import UsageError
 
 UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+SILENCE_DB = -50.0
+"""Level (RMS, of full scale) below which an excerpt is drawn again."""
+ATTEMPTS = 50
 
 
 def find_files(root: Path, pattern: str, origin: str) -> list[Path]:
@@ -46,6 +53,26 @@ def draw(names: Iterable[str], count: int, seed: int) -> list[str]:
     The draw does not depend on the order of the names, and a larger one holds a smaller one.
     """
     return sorted(sorted(set(names), key=lambda name: stable_hash(f"{seed} {name}"))[:count])
+
+
+def draw_excerpt(path: str | Path, seconds: float, generator: random.Random) -> float | None:
+    """Return where an excerpt of a recording begins (s), or None if none that is not silent was found.
+
+    Only excerpts are read, not the recording.
+
+    Raises:
+        EvaganError: If it cannot be read.
+    """
+    with open_recording(path) as recording:
+        rate, length = recording.sample_rate, len(recording)
+        room = length / rate - seconds
+        for _ in range(ATTEMPTS if room >= 0 else 0):
+            start = int(1000 * generator.uniform(0, room)) / 1000
+            first = round(start * rate)
+            item = recording.channels(first, min(first + round(seconds * rate), length))
+            if np.sqrt(np.mean(np.square(item), dtype=np.float64)) > 10 ** (SILENCE_DB / 20):
+                return start
+    return None
 
 
 def hold_out_speakers(data: DataDir, count: int, seed: int) -> tuple[DataDir, DataDir]:

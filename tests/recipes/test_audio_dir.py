@@ -7,7 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import yaml
 from corpora import noise, read_sets, speakers
+from mixes import FEW_STEPS, RATE, lay_out, recordings
+
+from evagan_plugin.data.kaldi import DataDir
 
 
 @pytest.fixture
@@ -128,3 +132,35 @@ def test_audio_dir_must_be_given_and_be_there(recipe, run, tmp_path):
     done = run(place, "./run.sh", "--audio_dir", tmp_path / "nowhere")
     assert done.returncode == 2
     assert "is not a folder" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_mix_of_corpora_is_trained_on_and_judged_by_the_folder(recipe, run, shared_audio, tmp_path):
+    """`python -m pytest -m slow tests/recipes/test_audio_dir.py`: `run.sh --mix` with real audio, stages 1 to 5."""
+    pytest.importorskip("espnet2", reason="espnet is not installed", exc_type=ImportError)
+    place = recipe("audio_dir/voc1")
+    lay_out(tmp_path / "speech", recordings(shared_audio, "speech", 8))
+    for name in ("music", "effects"):
+        lay_out(tmp_path / name, recordings(shared_audio, name, 4))
+        done = run(place, "evagan", "format", tmp_path / name, place / "dump" / name, "--sample-rate", RATE)
+        assert done.returncode == 0, done.stderr
+    sources = [
+        {"name": "speech", "path": "dump/train", "share": 50, "category": "speech"},
+        {"name": "music", "path": "dump/music", "share": 45, "category": "music"},
+        {"name": "effects", "path": "dump/effects", "share": 5, "gain_db": -6},
+    ]
+    (place / "mix.yaml").write_text(yaml.safe_dump({"sources": sources}))
+    (place / "train_few.yaml").write_text(yaml.safe_dump(FEW_STEPS))
+    words = ["./run.sh", "--audio_dir", tmp_path / "speech", "--mix", "mix.yaml", "--train_config", "train_few.yaml"]
+    done = run(place, *words, "--nj", 1, "--score_metrics", "log_mel_l1", "--stop_stage", 5)
+    assert done.returncode == 0, done.stderr
+    exp = place / "exp" / "voc_few"
+    log = (exp / "train.log").read_text()
+    for said in ("speech (speech): 50.0000%", "music (music): 45.0000%", "effects: 5.0000%"):
+        assert f"{said} of the items" in log
+    assert "-6 dB" in log
+    assert DataDir.read(exp / "synth" / "test").utterances == DataDir.read(place / "dump" / "test").utterances
+    assert "log-mel L1" in (exp / "RESULTS.md").read_text()
+    # The next call finds all of it done.
+    again = run(place, *words, "--nj", 1, "--stage", 3, "--stop_stage", 4)
+    assert (again.returncode, "synth/test is up to date" in again.stderr) == (0, True), again.stderr

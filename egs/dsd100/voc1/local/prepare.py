@@ -8,10 +8,7 @@ import random
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from evagan_plugin.audio.io import load_audio
-from evagan_plugin.data.corpus import find_files, safe_name
+from evagan_plugin.data.corpus import SILENCE_DB, draw_excerpt, find_files, safe_name
 from evagan_plugin.data.kaldi import DataDir, Segment
 from evagan_plugin.errors import EvaganError, UsageError, one_line_errors
 from evagan_plugin.utils.progress import track
@@ -19,9 +16,6 @@ from evagan_plugin.utils.progress import track
 STEMS = ("bass", "drums", "vocals", "other")
 CATEGORIES = (*STEMS, "mixture")
 SECONDS = 5.0
-SILENCE_DB = -50.0
-"""Level (RMS, of full scale) below which an item is drawn again."""
-ATTEMPTS = 50
 ORIGIN = (
     "DSD100 has Mixtures/{Dev,Test}/SONG/mixture.wav and Sources/{Dev,Test}/SONG/{bass,drums,vocals,other}.wav; "
     "DSD100.zip is linked from https://sigsep.github.io/datasets/dsd100.html"
@@ -35,22 +29,11 @@ def find_recordings(corpus: Path, parts: list[str], category: str) -> list[Path]
 
 
 def draw_start(path: Path, generator: random.Random) -> float | None:
-    """Return where an item begins (s), or None if none that is not silent was found.
-
-    Raises:
-        EvaganError: If the file cannot be read.
-    """
+    """Return where an item begins (s), as ``draw_excerpt`` (raises :class:`EvaganError` if the file is damaged)."""
     try:
-        wav, rate = load_audio(path)
+        return draw_excerpt(path, SECONDS, generator)
     except EvaganError as error:
         raise EvaganError(f"{error}; unpack DSD100.zip again") from error
-    room = wav.shape[1] / rate - SECONDS
-    for _ in range(ATTEMPTS if room >= 0 else 0):
-        start = int(1000 * generator.uniform(0, room)) / 1000
-        item = wav[:, round(start * rate) :][:, : round(SECONDS * rate)]
-        if np.sqrt(np.mean(np.square(item), dtype=np.float64)) > 10 ** (SILENCE_DB / 20):
-            return start
-    return None
 
 
 def draw_items(data: DataDir, recordings: list[Path], category: str, count: int, seed: int) -> None:

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Train on a mix of sources: voc.sh and its stages, where stage 2 also curates and formats every source of the mix that is to
+# lie in dump/, from data/NAME, which stage 1 makes, to dump/NAME. Sources at other paths are taken as they are.
+#
+set -euo pipefail
+
+stage=1       # First stage to run.
+stop_stage=7  # Last stage to run.
+nj=4          # Jobs at a time, in stages 2, 4 and 5.
+datadir=data  # Kaldi data directories of stage 1.
+dumpdir=dump  # Formatted data directories of stage 2.
+valid_set=dev # Name of the validation set.
+mix=mix.yaml  # What is mixed; the paths of its sources are dump/NAME.
+curation=conf/curation.yaml # Rules of curation, for source NAME those of conf/curation_NAME.yaml if it is there; if empty, nothing is curated.
+skip_broken=false # Go on without broken audio files.
+train_config=conf/train_eva_gan.yaml # Training config.
+forwarded=()
+FORWARD_TO=./voc.sh
+. utils/parse_options.sh
+. ./path.sh
+. ./cmd.sh
+. utils/stages.sh
+
+# run_logged LOG COMMAND ...: run a command of stage 2 as a job and show what it says.
+run_logged() {
+    local code=0
+    "${data_cmd[@]}" "$@" || code=$?
+    grep -v '^#' "$1" >&2 || true
+    [ "${code}" -eq 0 ] || die "that failed, the log is $1"
+}
+
+# prepare_source NAME: curate and format data/NAME to dump/NAME.
+prepare_source() {
+    local name=$1 data=${datadir}/$1 curated=${dumpdir}/curated/$1 rules=${curation} options=()
+    if [ -n "${curation}" ]; then
+        [ ! -s "${curation%.yaml}_${name}.yaml" ] || rules=${curation%.yaml}_${name}.yaml
+        say "curation of ${data} by ${rules}"
+        run_logged "${curated}/log/curate.log" evagan curate "${data}" "${curated}" --rules "${rules}" --nj "${nj}" \
+            "${against[@]}"
+        against+=(--against "${curated}")
+        data=${curated}/kept
+    fi
+    [ "${skip_broken}" = false ] || options+=(--skip-broken)
+    say "${data} to ${dumpdir}/${name}, ${sample_rate} Hz, mono, 16 bits"
+    run_logged "${dumpdir}/${name}/log/format.log" \
+        evagan format "${data}" "${dumpdir}/${name}" --sample-rate "${sample_rate}" --nj "${nj}" "${options[@]}"
+}
+
+[ "${stage}" -le "${stop_stage}" ] || usage "--stage ${stage} is greater than --stop_stage ${stop_stage}"
+[ -s "${mix}" ] || usage "there is no ${mix}; --mix names a mix.yaml"
+[ -s "${train_config}" ] || usage "there is no ${train_config}; --train_config names the training config"
+[ -z "${curation}" ] || [ -s "${curation}" ] || usage "there is no ${curation}; --curation names rules"
+names=$(python utils/mix_sources.py "${mix}" "${dumpdir}")
+sources=()
+[ -z "${names}" ] || mapfile -t sources <<<"${names}"
+[ "${#sources[@]}" -gt 0 ] || say "no source of ${mix} lies in ${dumpdir}: all are taken as they are"
+
+# The sources take the place of a training set, which voc.sh asks for all the same: it is the development set.
+run_voc() { # FIRST LAST
+    ./voc.sh "${forwarded[@]}" --mix "${mix}" --nj "${nj}" --datadir "${datadir}" --dumpdir "${dumpdir}" \
+        --train_set "${valid_set}" --valid_set "${valid_set}" --skip_broken "${skip_broken}" \
+        --train_config "${train_config}" --stage "$1" --stop_stage "$2"
+}
+
+# In braces, so that bash has read all of it when it starts: the file may be edited during a long run.
+{
+    if in_range 1; then
+        run_voc 1 1
+    fi
+    if in_range 1 || in_range 2; then
+        for name in "${sources[@]}"; do
+            [ -s "${datadir}/${name}/wav.scp" ] ||
+                die "there is no ${datadir}/${name}, a source of ${mix}: stage 1 makes it, if its corpus is given;" \
+                    "or give --mix a mix without it (share: 0)"
+        done
+    fi
+    if in_range 2; then
+        sample_rate=$(python utils/sample_rate.py "${train_config}")
+        against=() # What earlier sources have kept: the same recording is in one source only.
+        for name in "${sources[@]}"; do
+            prepare_source "${name}"
+        done
+    fi
+    if [ "${stop_stage}" -ge 2 ]; then
+        run_voc "$((stage > 2 ? stage : 2))" "${stop_stage}"
+    fi
+    exit
+}
