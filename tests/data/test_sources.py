@@ -48,8 +48,10 @@ def test_held_out_recordings_are_not_trained_on(folder):
 
 def test_sources_are_written_for_a_mix(folder, tmp_path):
     write(tmp_path / "speech" / "a.wav", 3)
-    utterances = {kind: DataDir(wav={f"speech_{kind}": str(tmp_path / "speech" / "a.wav")}) for kind in ("dev", "test")}
-    speech = {"train": DataDir(wav={"speech_a": str(tmp_path / "speech" / "a.wav")}), **utterances}
+    speech = {}
+    for kind in ("train", "dev", "test"):
+        name, path = f"speech_{kind}", str(tmp_path / "speech" / "a.wav")
+        speech[kind] = DataDir(wav={name: path}, utt2spk={name: "speech_a"}, category={name: "speech"})
     write_sources(tmp_path / "data", {"music": folder_source("music", folder, 1, 0), "speech": speech})
     assert DataDir.read(tmp_path / "data" / "speech").wav == speech["train"].wav
     assert len(DataDir.read(tmp_path / "data" / "music").wav) == 21

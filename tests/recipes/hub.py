@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
                 else:
                     self._send_file(path, folder / path.removeprefix(start), body)
                 return
-        self._send(b"", status=404)
+        self._send(b"", status=404, headers={"X-Error-Code": "RepoNotFound"} if path.startswith("/api/") else {})
 
     def _entries(self, folder: Path) -> Iterator[dict[str, object]]:
         for file in sorted(file for file in folder.rglob("*") if file.is_file()):

@@ -7,6 +7,7 @@ import pytest
 
 SHARED = ("voc.sh", "cmd.sh", "path.sh", "utils")
 SHARED_BY_TRAININGS = ("ablate.sh", "conf/tuning")
+SHARED_BY_MIXES = ("mix.sh",)
 
 
 @pytest.fixture(scope="session")
@@ -17,13 +18,15 @@ def corpora(egs):
 def test_every_corpus_has_the_same_parts(corpora, egs):
     names = {path.parent.name for path in corpora}
     assert names >= {"mini_an4", "audio_dir", "cc0_voices", "ljspeech", "libritts", "vctk", "dsd100"}
+    assert names >= {"hifi16kh_playerfm20kh", "hifitts2"}
     for corpus in corpora:
         assert len((corpus / "run.sh").read_text().splitlines()) <= 40
         # Nothing is trained on a corpus that is there to judge by.
         trains = corpus.parent.name != "dsd100"
         for part in ("local/data.sh", "README.md", *["conf"] * trains):
             assert (corpus / part).exists(), f"{corpus}/{part}"
-        for name in (*SHARED, *SHARED_BY_TRAININGS * trains):
+        mixes = (corpus / "mix.yaml").exists()
+        for name in (*SHARED, *SHARED_BY_TRAININGS * trains, *SHARED_BY_MIXES * mixes):
             link = corpus / name
             assert link.is_symlink(), f"{link} is a copy"
             assert not link.readlink().is_absolute()

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants, hf_hub_download
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import disable_progress_bars
 
 from evagan_plugin.errors import EvaganError, UsageError, library_errors, one_line_errors
@@ -66,10 +66,11 @@ def fetch_all(repo: str, folder: Path, part: str, patterns: list[str]) -> None:
 
     Raises:
         UsageError: As :func:`chosen`.
-        EvaganError: If access is refused, the Hub cannot be reached, or the disk is too small.
+        HfHubHTTPError: If the Hub refuses.
+        EvaganError: If it cannot be reached, or the disk is too small.
     """
     disable_progress_bars()
-    with library_errors(f"{repo}, run it again to go on", GatedRepoError, RepositoryNotFoundError):
+    with library_errors(f"{repo}, run it again to go on", HfHubHTTPError):
         revision, sizes = list_files(repo)
     names = chosen(list(sizes), part, patterns)
     missing = {name: sizes[name] for name in names if not _is_there(folder / name, sizes[name])}
@@ -77,7 +78,7 @@ def fetch_all(repo: str, folder: Path, part: str, patterns: list[str]) -> None:
     check_room(folder, missing)
 
     def fetch_one(name: str) -> None:
-        with library_errors(f"{repo}: {name}, run it again to go on", GatedRepoError, RepositoryNotFoundError):
+        with library_errors(f"{repo}: {name}, run it again to go on", HfHubHTTPError):
             hf_hub_download(repo, name, repo_type="dataset", revision=revision, local_dir=folder)
         if not _is_there(folder / name, sizes[name]):
             raise EvaganError(f"{folder / name}: not of {sizes[name]} bytes, as the Hub states; run it again")
@@ -100,7 +101,11 @@ def main(repo: str, folder: Path, part: str, patterns: list[str]) -> None:
     """Download; without access say in one line how to ask for it."""
     try:
         fetch_all(repo, folder, part, patterns)
-    except (GatedRepoError, RepositoryNotFoundError) as error:
+    except HfHubHTTPError as error:
+        # A data set that is gated, or a private one, which is not even told of; or a token that is none.
+        if not isinstance(error, RepositoryNotFoundError) and error.response.status_code not in (401, 403):
+            reason = " ".join(str(error).split())
+            raise EvaganError(f"{repo}, run it again to go on: {reason}") from error
         token = "HF_TOKEN has no access" if os.environ.get("HF_TOKEN") else "HF_TOKEN is not set"
         site = constants.ENDPOINT
         raise EvaganError(
