@@ -38,7 +38,7 @@ def unpack(archive: Path) -> None:
 
 def main(folder: Path) -> None:
     """Unpack all."""
-    found = files_below(folder, {Path(suffix).suffix for suffix in SUFFIXES})
+    found = files_below(folder, {Path(f"a{suffix}").suffix for suffix in SUFFIXES})
     for archive in track([path for path in found if path.name.endswith(SUFFIXES)], "unpack"):
         unpack(archive)
 
