@@ -1,5 +1,6 @@
 """Entries of Kaldi archives: ``FILE.ark:OFFSET``, of audio (``wav.ark``, ``flac.ark``) or of features."""
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from evagan_plugin.errors import EvaganError
 
 ARCHIVED = re.compile(r"\.ark:(\d+)$")
 """How the place of an entry in a Kaldi archive ends."""
+MEMORY_FILES = hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd")
+"""Whether a file can be in memory alone, and have a name (Linux)."""
 RIFF, MARKED = b"RIFF", b"AUDIO"
 """How audio begins: a WAV file as it is (Kaldi), or any file after this mark and its length (ESPnet)."""
 
@@ -52,24 +55,58 @@ def audio_file(place: str | Path) -> Iterator[Path]:
             place, not the file.
     """
     found = ARCHIVED.search(str(place))
-    if not found and not isinstance(place, Pipe):
-        yield Path(place)
-        return
-    with tempfile.NamedTemporaryFile() as file:
+    if found:
         try:
-            if isinstance(place, Pipe):
+            with archive_of(place).open("rb") as archive:
+                archive.seek(int(found[1]))
+                content = _entry(archive, place)
+        except OSError as error:
+            raise _unreadable(place, error) from error
+        with file_of(content, place) as path:
+            yield path
+    elif isinstance(place, Pipe):
+        with tempfile.NamedTemporaryFile() as file:
+            try:
                 place.write_to(file)
-            else:
-                with archive_of(place).open("rb") as archive:
-                    archive.seek(int(found[1]))
-                    file.write(_entry(archive, place))
+                file.flush()
+            except OSError as error:
+                raise _unreadable(place, error) from error
+            with _named(place, file.name):
+                yield Path(file.name)
+    else:
+        yield Path(place)
+
+
+@contextmanager
+def file_of(content: bytes, place: str | Path) -> Iterator[Path]:
+    """Yield a file that has these bytes for as long, in memory where the system has such files.
+
+    Args:
+        content: What audio there is.
+        place: Where it is from: what errors inside name.
+    """
+    with os.fdopen(os.memfd_create("audio"), "wb") if MEMORY_FILES else tempfile.NamedTemporaryFile() as file:
+        name = f"/proc/self/fd/{file.fileno()}" if MEMORY_FILES else file.name
+        try:
+            file.write(content)
             file.flush()
         except OSError as error:
-            raise EvaganError(f"{place}: cannot be read: {error.strerror or error}") from error
-        try:
-            yield Path(file.name)
-        except EvaganError as error:
-            raise type(error)(str(error).replace(file.name, str(place))) from error
+            raise _unreadable(place, error) from error
+        with _named(place, name):
+            yield Path(name)
+
+
+@contextmanager
+def _named(place: str | Path, file: str) -> Iterator[None]:
+    """Let errors inside name a place and not the file that stands for it."""
+    try:
+        yield
+    except EvaganError as error:
+        raise type(error)(str(error).replace(file, str(place))) from error
+
+
+def _unreadable(place: str | Path, error: OSError) -> EvaganError:
+    return EvaganError(f"{place}: cannot be read: {error.strerror or error}")
 
 
 def _entry(archive: BinaryIO, place: str | Path) -> bytes:

@@ -18,6 +18,7 @@ from evagan_plugin.cli.info import info
 from evagan_plugin.cli.pack import pack
 from evagan_plugin.cli.plot import plot
 from evagan_plugin.cli.score import score
+from evagan_plugin.cli.shard import shard
 from evagan_plugin.cli.synth import SynthCommand, synth
 from evagan_plugin.cli.validate import validate
 from evagan_plugin.errors import UsageError, one_line_errors
@@ -43,6 +44,7 @@ app.command()(doctor)
 app.command()(curate)
 app.command()(validate)
 app.command("format")(format_)
+app.command()(shard)
 app.command(cls=SynthCommand)(synth)
 app.command()(convert)
 app.command()(export)

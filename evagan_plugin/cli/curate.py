@@ -19,7 +19,7 @@ def curate(
     """Measure every utterance: bandwidth, codec cuts, clipping, speech, loudness, noise, duplicates; keep the good."""
     from evagan_plugin.config.curation import CurationRules
     from evagan_plugin.config.loading import load_section
-    from evagan_plugin.data.curation.split import Split
+    from evagan_plugin.data.split import Split
 
     part = Split.parse(split)
     chosen = load_section(CurationRules, rules) if rules else CurationRules()

@@ -1,7 +1,8 @@
-"""Recordings that are found unreadable in the middle of a training: named, counted, refused where they are many."""
+"""Recordings that turn out to be unreadable: named, counted, refused where they are many."""
 
 import logging
 import multiprocessing
+from collections.abc import Mapping
 
 from evagan_plugin.errors import EvaganError
 
@@ -39,3 +40,19 @@ class Faults:
                 "mend the recordings or leave them out"
             ) from error
         logger.warning("'%s' cannot be read, another takes its place: %s (%s)", name, error, number)
+
+
+def refuse_many(unreadable: Mapping[str, str], total: int, allowed: float) -> None:
+    """Raise :class:`EvaganError` if too many items cannot be used.
+
+    Args:
+        unreadable: Why, by id.
+        total: Number of all items.
+        allowed: ``max_unreadable``: share of them that may be unreadable.
+    """
+    if len(unreadable) > allowed * total:
+        first = min(unreadable)
+        raise EvaganError(
+            f"{len(unreadable)} of {total} items are unreadable, more than max_unreadable {allowed:g} allows; "
+            f"the first: {first}: {unreadable[first]}"
+        )

@@ -46,16 +46,16 @@ def utterances(data: Path) -> Iterator[Utterance]:
         yield Utterance(name, line, *places[segment.recording], segment.start, seconds)
 
 
-def lines_of(table: Path) -> Iterator[tuple[int, str, str]]:
-    """Yield where each line of a table begins (bytes), its key and its value."""
+def lines_of(table: Path, values_needed: bool = True) -> Iterator[tuple[int, str, str]]:
+    """Yield where each line of a table begins (bytes), its key and its value, which is empty where none is needed."""
     offset = 0
     with table.open("rb") as stream:
         for line in stream:
             parts = _decoded(table, line, offset).split(maxsplit=1)
-            if len(parts) == 1:
+            if len(parts) == 1 and values_needed:
                 read_table(table)  # which says what is wrong, and where
             if parts:
-                yield offset, parts[0], parts[1].strip()
+                yield offset, parts[0], parts[1].strip() if len(parts) > 1 else ""
             offset += len(line)
 
 
@@ -71,18 +71,31 @@ def _decoded(table: Path, line: bytes, offset: int) -> str:
     return text
 
 
+def in_order[T](pairs: Iterator[tuple[str, T]]) -> Callable[[str], T | None]:
+    """Return a function from keys, asked for once each and best in the order of the pairs, to values; None without."""
+    passed: dict[str, T] = {}
+
+    def find(key: str) -> T | None:
+        while key not in passed:
+            found = next(pairs, None)
+            if found is None:
+                return None
+            passed[found[0]] = found[1]
+        return passed.pop(key)
+
+    return find
+
+
 def _durations(table: Path) -> Callable[[str], float]:
-    """Return a function from ids, asked for in any order but best in that of the table, to seconds."""
-    lines, passed = lines_of(table), {}
+    """Return a function from ids to seconds, as :func:`in_order`."""
+    value_of = in_order((name, value) for _, name, value in lines_of(table))
 
     def find(name: str) -> float:
-        while name not in passed:
-            found = next(lines, None)
-            if found is None:
-                raise UsageError(f"{table}: '{name}' is not in it, or the id stands twice elsewhere")
-            passed[found[1]] = found[2]
+        value = value_of(name)
+        if value is None:
+            raise UsageError(f"{table}: '{name}' is not in it, or the id stands twice elsewhere")
         try:
-            seconds = float(value := passed.pop(name))
+            seconds = float(value)
         except ValueError:
             seconds = math.nan
         if not 0 <= seconds < math.inf:

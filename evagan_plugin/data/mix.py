@@ -29,7 +29,8 @@ class Source:
     name: str
     """Comes before an utterance's id in messages (``speech/p225_001``) and decides the source's random order."""
     path: str
-    """Kaldi data directory; a relative one counts from the current directory, as the paths in a ``wav.scp`` do."""
+    """Kaldi data directory, or shards that ``evagan shard`` made; a relative one counts from the current directory, as
+    the paths in a ``wav.scp`` do."""
     share: NonNegativeFloat
     """Part of the items, in proportion to the other shares; 0 leaves the source out."""
     gain_db: float = 0.0
@@ -46,7 +47,7 @@ class Source:
         if BAD_KEY.search(self.name):
             raise ValueError(f"name {self.name!r}: no white space or '/' in it, no '.' at its start")
         if not self.path:
-            raise ValueError("path '': a Kaldi data directory is needed")
+            raise ValueError("path '': a Kaldi data directory or a folder of shards is needed")
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -19,8 +19,10 @@ from typing import NamedTuple
 import numpy as np
 
 from evagan_plugin.data.corpus import stable_hash
-from evagan_plugin.data.index import DirIndex, open_dir
+from evagan_plugin.data.index import open_dir
+from evagan_plugin.data.index_packed import PackedIndex
 from evagan_plugin.data.mix import Mix, Schedule, Source, read_mix
+from evagan_plugin.data.shards.index import holds_shards, open_shards
 from evagan_plugin.errors import EvaganError, UsageError
 
 logger = logging.getLogger(__name__)
@@ -59,7 +61,7 @@ class Stream:
         seed: Of all that is random.
     """
 
-    def __init__(self, mix: Mix, indexes: Sequence[DirIndex], item_seconds: float, seed: int) -> None:
+    def __init__(self, mix: Mix, indexes: Sequence[PackedIndex], item_seconds: float, seed: int) -> None:
         self.mix, self.indexes, self.seed = mix, indexes, seed
         self.schedule = Schedule([source.share for source in mix.used])
         self._parts = [Parts(index.seconds, item_seconds) for index in indexes]
@@ -198,17 +200,17 @@ def open_stream(path: str | Path, sample_rate: int, item_samples: int, seed: int
     return Stream(mix, indexes, item_samples / sample_rate, seed)
 
 
-def open_source(source: Source, folder: Path) -> DirIndex:
+def open_source(source: Source, folder: Path) -> PackedIndex:
     """Return the utterances of a source; the one place that knows what kinds of source there are."""
-    return open_dir(source.path, folder)
+    return (open_shards if holds_shards(source.path) else open_dir)(source.path, folder)
 
 
-def _check_source(source: Source, index: DirIndex, sample_rate: int, max_unreadable: float) -> None:
-    state, known = index.state, f"; if its files were changed since, delete the index {index.folder}"
+def _check_source(source: Source, index: PackedIndex, sample_rate: int, max_unreadable: float) -> None:
+    state = index.state
     if state.unusable > max_unreadable * state.utterances:
         raise UsageError(
             f"{source.path}: {state.unusable} of {state.utterances} recordings cannot be used, more than "
-            f"max_unreadable {max_unreadable:g} allows: {', '.join(state.reasons)}{known}"
+            f"max_unreadable {max_unreadable:g} allows: {', '.join(state.reasons)}; {index.remedy()}"
         )
     rates = {int(rate): name for rate, name in (state.rates or {}).items()}
     probes = {*np.linspace(0, len(index) - 1, PROBES).astype(int).tolist(), int(np.argmax(index.seconds))}
@@ -227,5 +229,5 @@ def _check_source(source: Source, index: DirIndex, sample_rate: int, max_unreada
         if rate != sample_rate:
             raise UsageError(
                 f"{source.path}: '{name}' has {rate} Hz, the model {sample_rate} Hz: "
-                f"`evagan format {source.path} OUT --sample-rate {sample_rate}` makes a directory of one rate{known}"
+                f"{index.at_rate(sample_rate)}; {index.remedy()}"
             )

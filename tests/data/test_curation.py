@@ -18,9 +18,9 @@ from evagan_plugin.config.curation import CurationRules
 from evagan_plugin.data.curation import curate as curation
 from evagan_plugin.data.curation.curate import PartCounts, curate, curate_part
 from evagan_plugin.data.curation.items import Item, cut, cut_places, read_stretch
-from evagan_plugin.data.curation.split import Split
 from evagan_plugin.data.formatting import format_data_dir
 from evagan_plugin.data.kaldi import DataDir, write_table
+from evagan_plugin.data.split import Split
 from evagan_plugin.data.validation import validate_data_dir
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
 

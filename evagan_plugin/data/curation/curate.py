@@ -6,7 +6,6 @@ bytes however often it was killed.
 """
 
 import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,18 +22,20 @@ from evagan_plugin.data.curation.items import Item, cut, read_items
 from evagan_plugin.data.curation.keys import JOURNAL, key_of, line_key, open_journal
 from evagan_plugin.data.curation.measuring import COLUMNS, Row, Task, crashed_line, measure_item, unpacked
 from evagan_plugin.data.curation.sorting import sort_out
-from evagan_plugin.data.curation.split import Split
+from evagan_plugin.data.faults import refuse_many
 from evagan_plugin.data.kaldi import DataDir, Segment, unfinish
+from evagan_plugin.data.split import Split
 from evagan_plugin.errors import EvaganError, UsageError, library_errors
-from evagan_plugin.utils.files import write_text
 from evagan_plugin.utils.json_lines import JsonLines, read_json_lines
 from evagan_plugin.utils.lock import locked
 from evagan_plugin.utils.processes import in_processes
 from evagan_plugin.utils.progress import track
+from evagan_plugin.utils.tsv import write_tsv
 
 TABLE, LEFT_OUT, KEPT = "curation.tsv", "left_out.tsv", "kept"
 BY_PART = ("utt2spk", "lang", "category", "batch_category")
 """Tables of :class:`DataDir` that say of an utterance what holds for each of its parts."""
+LEFT_OUT_COLUMNS = ("utt_id", "reason", "audio_filepath")
 
 
 @dataclass(frozen=True)
@@ -218,12 +219,7 @@ def _measure_all(
 def _result(out: Path, found: _Found, rules: CurationRules, others: dict[str, np.ndarray]) -> Curation:
     unreadable = found.unreadable()
     total = len(found.lines) + sum(isinstance(parts, str) for parts in found.cuts.values())
-    if len(unreadable) > rules.max_unreadable * total:
-        first = min(unreadable)
-        raise EvaganError(
-            f"{len(unreadable)} of {total} items are unreadable, more than max_unreadable {rules.max_unreadable:g} "
-            f"allows; the first: {first}: {unreadable[first]}"
-        )
+    refuse_many(unreadable, total, rules.max_unreadable)
     good = [line for line in found.lines if line["row"]]
     prints = {line["utt_id"]: unpacked(line["fingerprint"]) for line in good if line["fingerprint"]}
     rows = sort_out([Row(**line["row"]) for line in good], prints, rules, others)
@@ -252,14 +248,14 @@ def read_table(out: Path) -> list[dict[str, str]]:
 def _write(result: Curation, data: DataDir, cuts: dict[str, list[Item] | str]) -> None:
     out, kept = result.out, [row for row in result.rows if row.kept == "yes"]
     unfinish(out / KEPT)  # what an earlier run kept is no longer what the table says
-    write_text(out / TABLE, _tsv(COLUMNS, [row.values().values() for row in result.rows]))
+    write_tsv(out / TABLE, COLUMNS, (row.values().values() for row in result.rows))
     left = [(row.utt_id, row.reason, row.audio_filepath) for row in result.rows if row.kept == "no"]
     places = {item.utt_id: item.source for parts in cuts.values() if not isinstance(parts, str) for item in parts}
     left += [
         (name, f"unreadable: {why}", places.get(name) or data.wav.get(name, ""))
         for name, why in result.unreadable.items()
     ]
-    write_text(out / LEFT_OUT, _tsv(["utt_id", "reason", "audio_filepath"], sorted(left)))
+    write_tsv(out / LEFT_OUT, LEFT_OUT_COLUMNS, sorted(left))
     if not kept:
         what = f"the rules leave out every item of {len(result.rows)}" if result.rows else "no item can be read"
         raise EvaganError(f"{what}: see {out / LEFT_OUT}")
@@ -284,11 +280,3 @@ def _write_kept(kept: list[Row], items: dict[str, Item], data: DataDir, target: 
         directory.wav = {recordings[item.source]: item.source for item in chosen}
         directory.segments = {item.utt_id: Segment(recordings[item.source], item.start, item.end) for item in chosen}
     directory.write(target)
-
-
-def _tsv(columns: Sequence[str], rows: Sequence) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(["" if value is None else value for value in row] for row in rows)
-    return text.getvalue()

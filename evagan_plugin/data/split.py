@@ -1,4 +1,4 @@
-"""The part of a directory that one job of an array measures; light, because it is read before anything heavy."""
+"""The part of a directory that one job of an array works on; light, because it is read before anything heavy."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from evagan_plugin.errors import UsageError
 
 @dataclass(frozen=True)
 class Split:
-    """A part of the recordings: job ``number`` of ``count``, from 1."""
+    """A part of the work: job ``number`` of ``count``, from 1."""
 
     number: int = 1
     count: int = 1
@@ -23,3 +23,7 @@ class Split:
     def holds(self, source: str) -> bool:
         """Whether the items of an audio file are in this part."""
         return stable_hash(source) % self.count == self.number - 1
+
+    def takes(self, number: int) -> bool:
+        """Whether a piece of the work, by its number from 0, is in this part: as many in each, to within one."""
+        return number % self.count == self.number - 1
