@@ -59,16 +59,16 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
+def _here(make, items, jobs, work, crashed):
+    return ((item, make(item)) for item in items)
+
+
 @pytest.fixture(autouse=True)
 def in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in this process where the test is not about processes: seconds instead of minutes."""
-
-    def here(make, items, jobs, work, crashed):
-        return ((item, make(item)) for item in items)
-
     if "processes" not in request.keywords:
-        monkeypatch.setattr(sharding, "in_processes", here)
-        monkeypatch.setattr(curation, "in_processes", here)
+        monkeypatch.setattr(sharding, "in_processes", _here)
+        monkeypatch.setattr(curation, "in_processes", _here)
         monkeypatch.setattr(curation, "_optional_measures", lambda: (False, []))
     torch.set_num_threads(1)
 
@@ -182,9 +182,10 @@ def test_the_same_call_gives_the_same_bytes_whole_or_in_parts(source, tmp_path):
 
 
 @pytest.mark.processes
-def test_two_processes_give_the_bytes_of_one(source, tmp_path):
-    run(source, tmp_path / "one", jobs=1)
+def test_two_processes_give_the_bytes_of_one(source, tmp_path, monkeypatch):
     run(source, tmp_path / "two", jobs=2)
+    monkeypatch.setattr(sharding, "in_processes", _here)
+    run(source, tmp_path / "one")
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 

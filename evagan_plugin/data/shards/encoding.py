@@ -54,9 +54,7 @@ def encode(item: Item, sample_rate: int, bandwidth: float | None = None) -> Enco
     kept = min(source, _passed(source_rate, sample_rate))
     # Sound that is fainter than the rounding to 16 bits is given up, and nothing else is.
     if found < kept - TOLERANCE and measure_band(mono[None], sample_rate).bandwidth < kept - TOLERANCE:
-        return (
-            f"{item.source}: encoded, its sound ends at {found:.0f} Hz; {source:.0f} Hz were measured before"
-        )
+        return f"{item.source}: encoded, its sound ends at {found:.0f} Hz; {source:.0f} Hz were measured before"
     details = {
         "sample_rate": sample_rate,
         "num_samples": len(mono),
@@ -73,9 +71,7 @@ def _through_flac(mono: np.ndarray, sample_rate: int) -> tuple[bytes, np.ndarray
         clipped = save_audio(path, mono, sample_rate, SUBTYPE)
         flac, (copy, _) = path.read_bytes(), load_audio(path)
     if not np.array_equal(copy[0] * PCM_SCALE[SUBTYPE], quantise(mono, PCM_SCALE[SUBTYPE])[0]):
-        raise EvaganError(
-            f"{path}: a FLAC file has not what was written into it: is the disk or memory broken?"
-        )
+        raise EvaganError(f"{path}: a FLAC file has not what was written into it: is the disk or memory broken?")
     return flac, copy, clipped
 
 
