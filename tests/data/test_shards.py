@@ -265,8 +265,9 @@ def test_only_what_is_missing_or_changed_is_made_again(source, tmp_path, monkeyp
     before, members = contents(out), {}
     for entry in entries(out):
         members.setdefault(entry.shard, []).append(entry.utt_id)
-    seen = encoded_ids(monkeypatch)
+    seen, written = encoded_ids(monkeypatch), (out / INDEX).stat().st_mtime_ns
     assert run(source, out).made == 0 and not seen
+    assert (out / INDEX).stat().st_mtime_ns == written, "a training that reads it need not notice"
     second = sorted(members)[1]
     (out / second).unlink()
     assert run(source, out).made == 1
@@ -307,6 +308,9 @@ def test_unreadable_recordings_are_named_counted_and_refused_above_a_share(sourc
     assert set(counts.left_out) == set(left_out(out)) == {"u2", "u5"} and counts.items == 10
     assert any("10 of 12 items" in line for line in counts.lines())
     assert "audio/u2.wav" in left_out(out)["u2"] and "u2" not in details(out)
+    with pytest.raises(EvaganError, match=r"^2 of 12 items are unreadable, more than max_unreadable 0\.1 "):
+        shard_data_dir(source, out, WANTED, SHARD_MB, 0.1)
+    assert not (out / INDEX).exists()
     (tmp_path / "audio" / "u6.wav").write_bytes(b"RIFF....WAVE")
     with pytest.raises(EvaganError, match=r"^3 of 12 items are unreadable, more than max_unreadable 0.2 .*: u2: /"):
         run(source, out)

@@ -4,9 +4,11 @@ Each shard is whole or not there, and beside it lies a record of what it was mad
 one that was killed goes on, and jobs of an array make a part each. The index comes last, from the records.
 """
 
+import filecmp
 import hashlib
 import json
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -137,9 +139,13 @@ def shard_data_dir(
         _remove_others(out, len(plans))
         left = [(name, why, counts.places[name]) for name, why in sorted(counts.left_out.items())]
         write_tsv(out / LEFT_OUT, LEFT_OUT_COLUMNS, left)
-        if not counts.items:
-            raise EvaganError(f"{data}: no item can be used: see {out / LEFT_OUT}")
-        refuse_many(counts.left_out, counts.items + len(counts.left_out), max_unreadable)
+        try:
+            refuse_many(counts.left_out, counts.items + len(counts.left_out), max_unreadable)
+            if not counts.items:
+                raise EvaganError(f"{data}: no item can be used: see {out / LEFT_OUT}")
+        except EvaganError:
+            (out / INDEX).unlink(missing_ok=True)  # of a run that was allowed more
+            raise
         _write_index(out, len(plans))
     return counts
 
@@ -280,11 +286,17 @@ def _write_index(out: Path, shards: int) -> None:
             if record is None:
                 raise EvaganError(f"{out / shard_name(number)}: its record has just gone: run `evagan shard` again")
             stream.writelines(Entry(*values).line() for values in record.entries)
+        stream.close()
+        if (out / INDEX).is_file() and filecmp.cmp(out / INDEX, temporary, shallow=False):
+            shutil.copystat(out / INDEX, temporary)  # a training that reads it need not notice
 
 
 def _remove_others(out: Path, shards: int) -> None:
-    """Remove shards of a former run that had more of them."""
+    """Remove shards of a former run that had more of them, and what one that was killed has left of its tables."""
     with _writing(out):
+        for table in (INDEX, LEFT_OUT):
+            for part in out.glob(f".{Path(table).stem}.*.part*"):
+                part.unlink()
         for path in out.iterdir():
             found = SHARD_FILE.fullmatch(path.name)
             if found and int(found[1]) >= shards:
