@@ -140,9 +140,9 @@ def shard_data_dir(
         left = [(name, why, counts.places[name]) for name, why in sorted(counts.left_out.items())]
         write_tsv(out / LEFT_OUT, LEFT_OUT_COLUMNS, left)
         try:
-            refuse_many(counts.left_out, counts.items + len(counts.left_out), max_unreadable)
             if not counts.items:
                 raise EvaganError(f"{data}: no item can be used: see {out / LEFT_OUT}")
+            refuse_many(counts.left_out, counts.items + len(counts.left_out), max_unreadable)
         except EvaganError:
             (out / INDEX).unlink(missing_ok=True)  # of a run that was allowed more
             raise
