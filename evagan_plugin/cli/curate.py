@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from evagan_plugin.cli.options import Processes
+from evagan_plugin.cli.options import PartOfWork, Processes
 
 
 def curate(
@@ -13,15 +13,15 @@ def curate(
     out_dir: Annotated[Path, typer.Argument(help="Where the table, the report and kept/ are written.")],
     rules: Annotated[Path | None, typer.Option(help="What is left out (YAML); see conf/curation.yaml.")] = None,
     nj: Processes = 1,
-    split: Annotated[str, typer.Option(help="I/N: measure only part I of N; then run once without.")] = "1/1",
+    part: PartOfWork = None,
     against: Annotated[list[Path] | None, typer.Option(help="OUT_DIR of another source; repeatable.")] = None,
 ) -> None:
     """Measure every utterance: bandwidth, codec cuts, clipping, speech, loudness, noise, duplicates; keep the good."""
     from evagan_plugin.config.curation import CurationRules
     from evagan_plugin.config.loading import load_section
-    from evagan_plugin.data.split import Split
+    from evagan_plugin.utils.parts import parse_part
 
-    part = Split.parse(split)
+    chosen_part = parse_part(part)
     chosen = load_section(CurationRules, rules) if rules else CurationRules()
 
     # Here only, because it takes seconds.
@@ -29,9 +29,9 @@ def curate(
     from evagan_plugin.evaluation.report.curation import check_report, write_report
 
     check_report()
-    if part.count > 1:
-        counts = curate_part(data_dir, out_dir, chosen, part, nj)
-        typer.echo(f"part {split}: {counts.readable} items measured, {counts.unreadable} unreadable", err=True)
+    if chosen_part:
+        counts = curate_part(data_dir, out_dir, chosen, chosen_part, nj)
+        typer.echo(f"part {part}: {counts.readable} items measured, {counts.unreadable} unreadable", err=True)
         return
     result = curate(data_dir, out_dir, chosen, nj, against or ())
     for line in result.lines():

@@ -28,6 +28,10 @@ VersaScores = Annotated[
         help="Result file of VERSA (JSON lines) for a system: its figures join as further columns. May be given again.",
     ),
 ]
+PartOfWork = Annotated[
+    str | None,
+    typer.Option("--part", metavar="K/N", help="Do only part K of N, in an array of jobs; then run once without."),
+]
 AllowPipes = Annotated[
     bool, typer.Option("--allow-pipes", help="Run the commands (`... |`) of a wav.scp, which can do anything.")
 ]

@@ -12,6 +12,7 @@ from evagan_plugin.cli.options import (
     GroundTruth,
     Manifest,
     Metrics,
+    PartOfWork,
     Periodicity,
     Processes,
     Reference,
@@ -40,30 +41,31 @@ def score(
     skip_broken: SkipBroken = False,
     nj: Processes = ScoringOptions.nj,
     device: Device = ScoringOptions.device,
+    part: PartOfWork = None,
     allow_pipes: AllowPipes = ScoringOptions.allow_pipes,
 ) -> None:
     """Score systems: M-STFT, PESQ, log-mel L1, periodicity and voicing, with 95 % intervals, as one table."""
     from evagan_plugin.data.systems import check_sources, parse_systems
+    from evagan_plugin.errors import UsageError
+    from evagan_plugin.utils.parts import parse_part
 
+    chosen_part = parse_part(part)
+    if chosen_part and not out:
+        raise UsageError("--part needs --out, where the scores of all parts meet")
     named = parse_systems(systems)
     check_sources(reference, *named.values())  # before torch is imported, which takes seconds
 
     from evagan_plugin.evaluation.report.markdown import scores_markdown
     from evagan_plugin.evaluation.report.write import write_results, write_scores
-    from evagan_plugin.evaluation.scoring import score_systems
+    from evagan_plugin.evaluation.scoring import ScoringPlan, score_part
 
-    scores = score_systems(
-        reference,
-        named,
-        metrics,
-        periodicity=periodicity,
-        nj=nj,
-        out=out,
-        manifest=manifest,
-        ground_truth=ground_truth,
-        device=device,
-        allow_pipes=allow_pipes,
-    )
+    options = ScoringOptions(metrics, periodicity, manifest, ground_truth, nj, device, allow_pipes=allow_pipes)
+    if chosen_part:
+        typer.echo(
+            f"part {part}: {score_part(reference, named, options, out, chosen_part)} utterances scored", err=True
+        )
+        return
+    scores = ScoringPlan.of(reference, named, options).run(out)
     typer.echo(scores_markdown(scores))
     if out:
         for path in write_scores(scores, out):

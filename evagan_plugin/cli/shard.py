@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from evagan_plugin.cli.options import Processes
+from evagan_plugin.cli.options import PartOfWork, Processes
 
 
 def shard(
@@ -15,22 +15,22 @@ def shard(
     shard_size: Annotated[float, typer.Option(min=1e-3, help="MB of 16-bit audio in a shard; FLAC halves it.")] = 2000,
     rules: Annotated[Path | None, typer.Option(help="Rules of evagan curate (YAML): max_unreadable is taken.")] = None,
     nj: Processes = 1,
-    split: Annotated[str, typer.Option(help="I/N: make only part I of N; then run once without.")] = "1/1",
+    part: PartOfWork = None,
 ) -> None:
     """Write a data directory as tar shards of mono 16-bit FLAC and JSON at one rate, with an index, for training."""
     from evagan_plugin.config.curation import CurationRules
     from evagan_plugin.config.loading import load_section
-    from evagan_plugin.data.split import Split
+    from evagan_plugin.utils.parts import parse_part
 
-    part = Split.parse(split)
+    chosen_part = parse_part(part)
     chosen = load_section(CurationRules, rules) if rules else CurationRules()
 
     # Here only, because it takes seconds.
     from evagan_plugin.data.shards.shard import shard_data_dir, shard_part
 
-    if part.count > 1:
-        counts = shard_part(data_dir, out_dir, sample_rate, shard_size, part, nj)
-        typer.echo(f"part {split}:", err=True)
+    if chosen_part:
+        counts = shard_part(data_dir, out_dir, sample_rate, shard_size, chosen_part, nj)
+        typer.echo(f"part {part}:", err=True)
     else:
         counts = shard_data_dir(data_dir, out_dir, sample_rate, shard_size, chosen.max_unreadable, nj)
     for line in counts.lines():

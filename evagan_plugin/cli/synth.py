@@ -2,12 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperCommand
 
-from evagan_plugin.cli.options import AllowPipes
+from evagan_plugin.cli.options import AllowPipes, PartOfWork
+
+if TYPE_CHECKING:
+    from evagan_plugin.inference.vocoder import Vocoder
 
 
 class SynthCommand(TyperCommand):
@@ -108,12 +111,15 @@ def synth(
             "values; or pcm, 16-bit samples of one channel at the model's rate."
         ),
     ] = None,
+    part: PartOfWork = None,
     allow_pipes: AllowPipes = False,
 ) -> None:
     """Synthesise waveforms; audio that goes in comes out exactly as long as it was."""
     from evagan_plugin.data.utterances import find_utterances
     from evagan_plugin.errors import EvaganError, UsageError
+    from evagan_plugin.inference.journal import model_state, synthesize_unfinished
     from evagan_plugin.inference.model_argument import check_vocoder
+    from evagan_plugin.utils.parts import in_part, parse_part
 
     # Before torch is imported, which takes seconds.
     piped = [str(path) == "-" for path in (source, out_dir)]
@@ -124,21 +130,28 @@ def synth(
             raise UsageError(f"{option} is for standard input (SOURCE - and OUT_DIR -)")
     if batch_size > 1 and (any(piped) or chunk_frames):
         raise UsageError("--batch_size is for whole utterances in files: leave --chunk_frames and standard input out")
+    chosen_part = parse_part(part)
+    if chosen_part and any(piped):
+        raise UsageError("--part divides a list of utterances, which standard input is not")
     utterances = [] if any(piped) else find_utterances(source, features=True, pipes=allow_pipes)
     check_vocoder(model, config, engine, device, dtype.value, threads)
 
-    from evagan_plugin.inference.batch import synthesize_all
-    from evagan_plugin.inference.third_party import open_vocoder
+    def opened() -> "Vocoder":
+        from evagan_plugin.inference.third_party import open_vocoder
 
-    vocoder = open_vocoder(model, config, device, dtype.value, untrained, engine, threads)
+        return open_vocoder(model, config, device, dtype.value, untrained, engine, threads)
+
     if any(piped):
         from evagan_plugin.inference.stdio import standard_streams, synthesize_stdio
         from evagan_plugin.inference.stream import CHUNK_FRAMES
 
         kind = (stdin or Stdin.mel).value
-        synthesize_stdio(vocoder, *standard_streams(), kind, chunk_frames or CHUNK_FRAMES, initial_frames)
+        synthesize_stdio(opened(), *standard_streams(), kind, chunk_frames or CHUNK_FRAMES, initial_frames)
         return
-    failed = synthesize_all(vocoder, utterances, out_dir, chunk_frames, batch_size)
+    utterances = in_part(chosen_part, utterances, lambda utterance: utterance.utt_id)
+    how = {"model": model_state(model, config), "device": device, "dtype": dtype.value, "engine": engine}
+    how |= {"untrained": untrained, "chunk_frames": chunk_frames}
+    failed = synthesize_unfinished(opened, utterances, out_dir, how, chosen_part, batch_size)
     typer.echo(f"{len(utterances) - len(failed)} of {len(utterances)} utterances written to {out_dir}")
     if failed:
         listed = "; ".join(f"{utt_id}: {reason}" for utt_id, reason in failed.items())

@@ -20,9 +20,13 @@ from evagan_plugin.data.kaldi import DataDir, Segment
 from evagan_plugin.data.utterances import AUDIO_TABLE, find_utterances
 from evagan_plugin.errors import EvaganError, LibraryError, UsageError, library_errors
 from evagan_plugin.utils.files import read_text, write_text
+from evagan_plugin.utils.json_lines import JsonLines
+from evagan_plugin.utils.parts import Part, files_of_parts, in_part
 from evagan_plugin.utils.progress import track
 
 REPORT = "format_report.tsv"
+JOURNAL = "format_report.jsonl"
+"""The rows that a run has so far, which a later one takes up; the report takes its place."""
 NARROW = 0.75
 """A file is called narrow-band if its effective bandwidth is below this part of half the wanted sample rate."""
 WIDE_SUBTYPES = frozenset({"PCM_24", "PCM_32", "FLOAT", "DOUBLE"})
@@ -94,13 +98,20 @@ class Summary:
 
 
 def format_data_dir(
-    source: Path, target: Path, sample_rate: int, skip_broken: bool = False, jobs: int = 1, pipes: bool = False
+    source: Path,
+    target: Path,
+    sample_rate: int,
+    skip_broken: bool = False,
+    jobs: int = 1,
+    pipes: bool = False,
+    part: Part | None = None,
 ) -> Summary:
     """Format a Kaldi data directory, a folder of audio, or an audio file.
 
     Writes ``target/data/<utterance>.wav``, ``format_report.tsv`` and, if nothing is broken or ``skip_broken`` is
     set, ``wav.scp utt2spk spk2utt utt2dur utt2num_samples`` and, where the source has them, ``text``, ``utt2lang``,
-    ``utt2kind``, ``utt2category`` and ``feats.scp``. ``segments`` are cut out. What a former run did to an unchanged
+    ``utt2kind``, ``utt2category`` and ``feats.scp``. ``segments`` are cut out. What a former run, also one that was
+    killed, or a part did to an unchanged
     source is not done again.
 
     Args:
@@ -112,6 +123,7 @@ def format_data_dir(
             as long as one is broken.
         jobs: Number of files worked on at a time.
         pipes: Whether ``wav.scp`` may have pipes; one is taken for unchanged as long as its text is the same.
+        part: Format the recordings of this part only, and write no table; a call without it, after all parts, does.
 
     Raises:
         UsageError: If the source is malformed or holds no audio, or the target is the source.
@@ -120,8 +132,10 @@ def format_data_dir(
     data = _read_source(source, pipes)
     if source.resolve() == target.resolve():
         raise UsageError(f"{target}: the formatted directory must be another one than the source")
-    before = _read_report(target / REPORT)
-    tasks = _recordings(data)
+    tasks = in_part(part, _recordings(data), lambda task: task[0])
+    parts = files_of_parts(target / JOURNAL, part)
+    journal = JsonLines(part.file(target / JOURNAL) if part else target / JOURNAL, _utterance_of, parts)
+    before = _read_report(target / REPORT) | {utterance: Row(**line) for utterance, line in journal.lines.items()}
     rows: list[Row] = []
     kept = 0
     with ThreadPoolExecutor(jobs) as pool:
@@ -129,13 +143,20 @@ def format_data_dir(
         try:
             for future in track(futures, "format"):
                 done, reused = future.result()
+                journal.add(*(asdict(row) for row in done if row is not before.get(row.utterance)))
                 rows += done
                 kept += reused
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+        finally:
+            journal.close()
     rows.sort(key=lambda row: row.utterance)
+    if part:
+        return Summary(journal.path, rows, kept)
     _write_report(target / REPORT, rows)
+    for path in (*parts, journal.path):
+        path.unlink(missing_ok=True)
     summary = Summary(target / REPORT, rows, kept)
     good = {row.utterance: row for row in rows if row.status == "ok"}
     if summary.broken and not (skip_broken and good):
@@ -270,6 +291,13 @@ def _read_report(path: Path) -> dict[str, Row]:
     # A line that somebody has cut or added to is passed over: its utterance is formatted anew.
     whole = (line for line in reader if line.keys() == set(columns) and None not in line.values())
     return {line["utterance"]: Row(**line) for line in whole}
+
+
+def _utterance_of(line: dict[str, str]) -> str:
+    """Return whose row a line of the journal is (raises ``KeyError`` if its columns are of another version)."""
+    if line.keys() != {column.name for column in fields(Row)}:
+        raise KeyError
+    return line["utterance"]
 
 
 def _write_report(path: Path, rows: list[Row]) -> None:

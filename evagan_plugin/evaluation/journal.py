@@ -13,6 +13,7 @@ from evagan_plugin.evaluation.alignment import Alignment
 from evagan_plugin.evaluation.metrics.base import MetricInfo
 from evagan_plugin.evaluation.scores import UtteranceScore, defined, nulled
 from evagan_plugin.utils.json_lines import JsonLines
+from evagan_plugin.utils.parts import Part, files_of_parts
 
 FILE = "utterances.jsonl"
 
@@ -21,12 +22,14 @@ class Journal:
     """Finished scores of a run, appended as they come.
 
     A line is taken up again if the version, the metrics, the category and both audio files (path, size, time of
-    change) are the same as when it was written.
+    change) are the same as when it was written. A part has a journal of its own; that of the whole takes them up.
     """
 
-    def __init__(self, folder: Path, metrics: Sequence[MetricInfo]):
+    def __init__(self, folder: Path, metrics: Sequence[MetricInfo], part: Part | None = None):
         self.metrics = sorted(metric.name for metric in metrics)
-        self._file = JsonLines(folder / FILE, _key)
+        whole = folder / FILE
+        self._of_parts = files_of_parts(whole, part)
+        self._file = JsonLines(part.file(whole) if part else whole, _key, [whole, *self._of_parts])
 
     def finished(self, item: MatchedUtterance, systems: Iterable[str]) -> list[UtteranceScore] | None:
         """Return the scores of an utterance if all its systems are done, else None."""
@@ -40,9 +43,12 @@ class Journal:
         self._file.add(*(self._encode(item, score) for score in scores))
 
     def close(self, wanted: Iterable[UtteranceScore] = ()) -> None:
-        """Close the file; with the scores of a whole run, keep the lines of these only, in their order."""
+        """Close the file; with the scores of a finished run, keep the lines of these only, in their order."""
         keys = [(score.utt_id, score.system) for score in wanted]
         self._file.close(keys or None)
+        if keys:
+            for path in self._of_parts:
+                path.unlink(missing_ok=True)
 
     def _encode(self, item: MatchedUtterance, score: UtteranceScore) -> dict[str, Any]:
         made_from = self._made_from(item, score.system)

@@ -26,6 +26,7 @@ from evagan_plugin.evaluation.scores import GROUND_TRUTH, ScoredCorpus, Scores, 
 from evagan_plugin.evaluation.utterance import score_item
 from evagan_plugin.evaluation.versa import VersaFigures, read_versa_of, versa_metrics, with_versa
 from evagan_plugin.utils.device import checked_device
+from evagan_plugin.utils.parts import Part, in_part
 from evagan_plugin.utils.processes import in_processes
 from evagan_plugin.utils.progress import say, track
 
@@ -68,6 +69,21 @@ def score_systems(
     return ScoringPlan.of(reference, systems, options).run(out)
 
 
+def score_part(
+    reference: str | Path, systems: Mapping[str, str | Path], options: ScoringOptions, out: Path, part: Part
+) -> int:
+    """Score the utterances of one part of many into ``out``, from where :func:`score_systems` takes their scores.
+
+    Returns:
+        int: How many there are.
+
+    Arguments and errors are otherwise those of :func:`score_systems`.
+    """
+    plan = ScoringPlan.of(reference, systems, options, part)
+    plan.score_all(Journal(out, plan.metrics, part))
+    return len(plan.items)
+
+
 @dataclass(frozen=True)
 class ScoringPlan(ScoredCorpus):
     """Systems matched with a reference and checked; nothing is computed yet."""
@@ -80,8 +96,15 @@ class ScoringPlan(ScoredCorpus):
     """By system, what VERSA measured."""
 
     @classmethod
-    def of(cls, reference: str | Path, systems: Mapping[str, str | Path], options: ScoringOptions) -> "ScoringPlan":
-        """Match and check; see :func:`score_systems` for what is refused."""
+    def of(
+        cls,
+        reference: str | Path,
+        systems: Mapping[str, str | Path],
+        options: ScoringOptions,
+        part: Part | None = None,
+    ) -> "ScoringPlan":
+        """Match and check; see :func:`score_systems` for what is refused. Of a part, its utterances alone, whose
+        sample rate the whole checks."""
         if not systems:
             raise UsageError("no system to score")
         check_system_names(systems, taken=(GROUND_TRUTH,))
@@ -89,26 +112,15 @@ class ScoringPlan(ScoredCorpus):
         metrics = select_metrics(options.metrics, options.periodicity)
         categories = read_categories(options.manifest) if options.manifest else None
         items, unmatched = match(reference, systems, categories, options.allow_pipes)
+        items = in_part(part, items, lambda item: item.utt_id)
         names = {name: str(path) for name, path in systems.items()}
         versa = read_versa_of(systems, options.versa, [item.utt_id for item in items])
-        return cls(str(reference), names, common_sample_rate(items), metrics, unmatched, items, options, versa)
+        rate = 0 if part else common_sample_rate(items)
+        return cls(str(reference), names, rate, metrics, unmatched, items, options, versa)
 
     def run(self, out: str | Path | None = None) -> Scores:
         """Score every utterance, and go on from what is kept in ``out``."""
-        journal = Journal(Path(out), self.metrics) if out is not None else None
-        work = _Work(tuple(metric.name for metric in self.metrics), self.options.ground_truth, self.options.device)
-        found: dict[str, list[UtteranceScore]] = {}
-        try:
-            with closing(_score_all(self.items, work, self.options.nj, journal)) as results:
-                for item, scores in results:
-                    found[item.utt_id] = scores
-        except BaseException:
-            if journal:
-                journal.close()
-            raise
-        utterances = [score for item in self.items for score in found[item.utt_id]]
-        if journal:
-            journal.close(utterances)
+        utterances = self.score_all(Journal(Path(out), self.metrics) if out is not None else None)
         utterances = [with_versa(score, self.versa) for score in utterances]
         metrics = (*self.metrics, *versa_metrics(self.versa))
         systems = self.systems | ({GROUND_TRUTH: self.reference} if self.options.ground_truth else {})
@@ -122,6 +134,23 @@ class ScoringPlan(ScoredCorpus):
             estimates=_estimates(utterances, systems, metrics),
             comparisons=_differences(utterances, self.systems, metrics),
         )
+
+    def score_all(self, journal: Journal | None) -> list[UtteranceScore]:
+        """Return the scores of every utterance and system; go on from a journal, and close it."""
+        work = _Work(tuple(metric.name for metric in self.metrics), self.options.ground_truth, self.options.device)
+        found: dict[str, list[UtteranceScore]] = {}
+        try:
+            with closing(_score_all(self.items, work, self.options.nj, journal)) as results:
+                for item, scores in results:
+                    found[item.utt_id] = scores
+        except BaseException:
+            if journal:
+                journal.close()
+            raise
+        utterances = [score for item in self.items for score in found[item.utt_id]]
+        if journal:
+            journal.close(utterances)
+        return utterances
 
 
 def _estimates(

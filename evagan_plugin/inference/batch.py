@@ -1,6 +1,6 @@
 """Synthesis of many utterances."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import batched, chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +47,7 @@ def synthesize_all(
     out_dir: str | Path,
     chunk_frames: int | None = None,
     batch_size: int = 1,
+    done: Callable[[Utterance], None] | None = None,
 ) -> dict[str, str]:
     """Synthesise each utterance to ``out_dir/UTT_ID.wav`` (16 bit) and write ``out_dir/wav.scp``.
 
@@ -62,6 +63,7 @@ def synthesize_all(
             :data:`LONG_FRAMES` of a long one, where the vocoder can stream.
         batch_size: Utterances to synthesise at once, with the same result: of about the same length, or of exactly the
             same where the vocoder cannot pad; long ones go alone.
+        done: Called with each utterance that is written, in the place of ``wav.scp``.
 
     Returns:
         dict: Reason by utterance id of those that failed.
@@ -88,8 +90,11 @@ def synthesize_all(
                         writer.write(piece.numpy())
         except EvaganError as error:
             failed[utterance.utt_id] = str(error)
+        else:
+            if done:
+                done(utterance)
     written = {one.utt_id: _target(out_dir, one) for one in utterances if one.utt_id not in failed}
-    if written:
+    if written and not done:
         write_table(out_dir / "wav.scp", written)
     return {one.utt_id: failed[one.utt_id] for one in utterances if one.utt_id in failed}
 

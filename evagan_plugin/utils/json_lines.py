@@ -20,7 +20,7 @@ class JsonLines:
     Args:
         path: The file; it need not be there.
         key: Of a line.
-        others: Files whose lines are taken up first and which stay as they are.
+        others: Files whose lines are taken up, too; of two lines with one key that of the file changed last holds.
 
     Raises:
         EvaganError: If a file cannot be read.
@@ -28,7 +28,8 @@ class JsonLines:
 
     def __init__(self, path: Path, key: KeyOfLine, others: Iterable[Path] = ()) -> None:
         self.path, self._key = path, key
-        self.lines = {key(line): line for file in (*others, path) for line in read_json_lines(file, key)}
+        files = sorted({*others, path}, key=_changed)
+        self.lines = {key(line): line for file in files for line in read_json_lines(file, key)}
         self._stream: TextIO | None = None
 
     def add(self, *lines: Line) -> None:
@@ -72,6 +73,13 @@ def read_json_lines(path: Path, key: KeyOfLine) -> Iterator[Line]:
                     yield line
     except OSError as error:
         raise EvaganError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _text(lines: Iterable[Line]) -> str:

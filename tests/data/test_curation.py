@@ -20,9 +20,9 @@ from evagan_plugin.data.curation.curate import PartCounts, curate, curate_part
 from evagan_plugin.data.curation.items import Item, cut, cut_places, read_stretch
 from evagan_plugin.data.formatting import format_data_dir
 from evagan_plugin.data.kaldi import DataDir, write_table
-from evagan_plugin.data.split import Split
 from evagan_plugin.data.validation import validate_data_dir
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
+from evagan_plugin.utils.parts import Part
 
 RATE = 16000
 OPEN = CurationRules(min_bandwidth=None, max_unreadable=1.0)
@@ -217,10 +217,10 @@ def test_copies_are_left_out_within_and_across_sources(source, tmp_path):
     assert table(tmp_path / "second" / "left_out.tsv")["c"]["reason"] == f"sounds like {tmp_path / 'first'}:a"
 
 
-def test_splits_together_give_the_bytes_of_one_run(source, tmp_path):
+def test_parts_together_give_the_bytes_of_one_run(source, tmp_path):
     curate(source, tmp_path / "one", OPEN)
     for number in (1, 2, 3):
-        curate_part(source, tmp_path / "three", OPEN, Split(number, 3))
+        curate_part(source, tmp_path / "three", OPEN, Part(number, 3))
     assert not (tmp_path / "three" / "curation.tsv").exists()
     curate(source, tmp_path / "three", OPEN)
     one, three = contents(tmp_path / "one"), contents(tmp_path / "three")
@@ -245,7 +245,7 @@ def test_a_part_counts_and_refuses_nothing(source, tmp_path, monkeypatch):
     data = DataDir.read(source)
     write_table(tmp_path / "bad" / "wav.scp", {f"u{n}": data.wav["broken"] for n in range(3)} | {"v": data.wav["good"]})
     strict = CurationRules(max_unreadable=0.0)
-    found = [curate_part(tmp_path / "bad", tmp_path / "out", strict, Split(number, 2)) for number in (1, 2)]
+    found = [curate_part(tmp_path / "bad", tmp_path / "out", strict, Part(number, 2)) for number in (1, 2)]
     assert PartCounts(1, 0) in found or PartCounts(1, 3) in found
     assert (sum(part.readable for part in found), sum(part.unreadable for part in found)) == (1, 3)
 
@@ -318,12 +318,6 @@ def test_wrong_rules_are_named(tmp_path, text, message):
 
 def test_the_template_states_the_defaults(repository):
     assert load_section(CurationRules, repository / "egs/TEMPLATE/voc1/conf/curation.yaml") == CurationRules()
-
-
-@pytest.mark.parametrize("text", ["0/3", "4/3", "x", "1", "1/0"])
-def test_a_wrong_split_is_one_line(text):
-    with pytest.raises(UsageError, match="it is I/N"):
-        Split.parse(text)
 
 
 @pytest.mark.slow

@@ -7,10 +7,11 @@ import pytest
 import soundfile
 
 from evagan_plugin.audio.io import load_audio
-from evagan_plugin.data.formatting import REPORT, format_data_dir
+from evagan_plugin.data.formatting import JOURNAL, REPORT, format_data_dir
 from evagan_plugin.data.kaldi import DataDir, read_table, write_table
 from evagan_plugin.data.validation import validate_data_dir
 from evagan_plugin.errors import EvaganError, UsageError
+from evagan_plugin.utils.parts import Part
 
 RATE = 16000
 
@@ -158,3 +159,36 @@ def test_unwritable_output_is_one_error(source, tmp_path):
     (tmp_path / "dump").write_text("a file where the directory should be")
     with pytest.raises(EvaganError, match="cannot write"):
         format_data_dir(source, tmp_path / "dump", RATE)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_parts_and_the_call_that_joins_them_give_the_files_of_one_call(source, tmp_path, count):
+    format_data_dir(source, tmp_path / "one", RATE)
+    for number in reversed(range(1, count + 1)):
+        format_data_dir(source, tmp_path / "parts", RATE, part=Part(number, count))
+        assert not (tmp_path / "parts" / "wav.scp").exists()
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "parts" / "data").iterdir()}
+    assert format_data_dir(source, tmp_path / "parts", RATE).kept == 3
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    one, parts = contents(tmp_path / "one"), contents(tmp_path / "parts")
+    assert len(one) == 10
+    assert parts == {name: text.replace(b"/one/", b"/parts/") for name, text in one.items()}
+
+
+def test_a_part_keeps_what_it_has_and_leaves_broken_audio_to_the_whole(source, tmp_path):
+    add_utterance(source, "broken", tmp_path / "none.wav")
+    target, part = tmp_path / "dump", Part(1, 1)
+    assert len(format_data_dir(source, target, RATE, part=part).broken) == 1
+    assert format_data_dir(source, target, RATE, part=part).kept == 3
+    # What was done under another division is known, too; what a kill has cut short is done again.
+    journal = part.file(target / JOURNAL)
+    good = [line for line in journal.read_text().splitlines() if '"ok"' in line]
+    journal.write_text("\n".join(good)[:-20])
+    again = [format_data_dir(source, target, RATE, part=Part(number, 2)) for number in (1, 2)]
+    assert sum(summary.kept for summary in again) == 2
+    assert format_data_dir(source, target, RATE).kept == 3
+    assert not (target / "wav.scp").exists()
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -214,7 +214,7 @@ def test_shards_whose_index_is_missing_or_no_index_are_refused_in_one_line(shard
         index.write_text(text)
         assert said in opened(tmp_path / "mix", shards)
     index.unlink()
-    assert f"shards without {INDEX}: `evagan shard`, without --split, has not come to its end" in opened(
+    assert f"shards without {INDEX}: `evagan shard`, without --part, has not come to its end" in opened(
         tmp_path / "mix", shards
     )
 

@@ -27,8 +27,8 @@ from evagan_plugin.data.kaldi import DataDir, write_table
 from evagan_plugin.data.shards import shard as sharding
 from evagan_plugin.data.shards.shard import Counts, shard_data_dir, shard_part
 from evagan_plugin.data.shards.tar import INDEX, Entry
-from evagan_plugin.data.split import Split
 from evagan_plugin.errors import EvaganError, UsageError
+from evagan_plugin.utils.parts import Part
 
 RATE, WANTED = 16000, 12000
 SHARD_MB = 0.1
@@ -175,7 +175,7 @@ def test_what_curation_has_measured_stands_beside_it(source, tmp_path):
 def test_the_same_call_gives_the_same_bytes_whole_or_in_parts(source, tmp_path):
     run(source, tmp_path / "one")
     for number in (3, 1, 2):
-        shard_part(source, tmp_path / "parts", WANTED, SHARD_MB, Split(number, 3))
+        shard_part(source, tmp_path / "parts", WANTED, SHARD_MB, Part(number, 3))
         assert not (tmp_path / "parts" / INDEX).exists()
     made = run(source, tmp_path / "parts").made
     assert made == 0

@@ -3,6 +3,8 @@
 import pytest
 from metric_signals import make_voice, write_corpus
 
+from evagan_plugin.evaluation import scoring
+
 
 def test_the_table_goes_to_standard_output_and_the_files_to_out(evagan, corpus, tmp_path):
     reference, noisy = corpus(2)
@@ -32,6 +34,29 @@ def test_the_table_goes_to_standard_output_and_the_files_to_out(evagan, corpus, 
         "pesq 0.",
     ):
         assert part in page
+
+
+def test_parts_and_the_call_that_joins_them_give_the_files_of_one_call(evagan, corpus, tmp_path, monkeypatch):
+    reference, noisy = corpus(3)
+    words = ["score", reference, f"eva_gan={noisy}", "--ground-truth", "--metrics", "m_stft,log_mel_l1"]
+    assert evagan(*words, "--out", tmp_path / "one")[0] == 0
+    for part, count in (("2/2", 1), ("1/2", 2)):
+        status, output, errors = evagan(*words, "--out", tmp_path / "parts", "--part", part)
+        assert (status, output) == (0, ""), errors
+        assert f"part {part}: {count} utterances scored" in errors
+    assert {path.name for path in (tmp_path / "parts").iterdir()} == {f"utterances.{n}of2.jsonl" for n in (1, 2)}
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "_score", lambda *_, **__: pytest.fail("an utterance was scored twice"))
+        assert evagan(*words, "--out", tmp_path / "parts")[0] == 0
+    one, parts = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "parts"))
+    assert len(one) == 5
+    assert parts == one
+
+
+def test_a_part_without_a_place_for_its_scores_is_refused(evagan, corpus):
+    reference, noisy = corpus(1)
+    status, _, errors = evagan("score", reference, noisy, "--part", "1/2")
+    assert (status, "--part needs --out" in errors, errors.count("\n")) == (2, True, 1)
 
 
 @pytest.mark.parametrize("skip", [False, True])

@@ -24,10 +24,10 @@ from evagan_plugin.data.curation.measuring import COLUMNS, Row, Task, crashed_li
 from evagan_plugin.data.curation.sorting import sort_out
 from evagan_plugin.data.faults import refuse_many
 from evagan_plugin.data.kaldi import DataDir, Segment, unfinish
-from evagan_plugin.data.split import Split
 from evagan_plugin.errors import EvaganError, UsageError, library_errors
 from evagan_plugin.utils.json_lines import JsonLines, read_json_lines
 from evagan_plugin.utils.lock import locked
+from evagan_plugin.utils.parts import Part, files_of_parts, in_part
 from evagan_plugin.utils.processes import in_processes
 from evagan_plugin.utils.progress import track
 from evagan_plugin.utils.tsv import write_tsv
@@ -105,7 +105,7 @@ def curate(source: Path, out: Path, rules: CurationRules, jobs: int = 1, against
     items = read_items(data)
     others = _kept_prints(against)
     with locked(out):
-        journal = open_journal(out / JOURNAL, tuple(sorted(out.glob(f"{Path(JOURNAL).stem}.*of*.jsonl"))))
+        journal = open_journal(out / JOURNAL, files_of_parts(out / JOURNAL))
         found = _find(items, rules, jobs, journal)
         result = _result(out, found, rules, others)
         journal.close(found.keys)
@@ -113,15 +113,15 @@ def curate(source: Path, out: Path, rules: CurationRules, jobs: int = 1, against
     return result
 
 
-def curate_part(source: Path, out: Path, rules: CurationRules, split: Split, jobs: int = 1) -> PartCounts:
+def curate_part(source: Path, out: Path, rules: CurationRules, part: Part, jobs: int = 1) -> PartCounts:
     """Measure one part of a directory into a journal of its own in ``out``, which all parts share; then run the whole.
 
     Arguments and errors are those of :func:`curate`; nothing is left out yet, however much is unreadable.
     """
-    items = [item for item in read_items(DataDir.read(source)) if split.holds(item.source)]
-    name = f"{Path(JOURNAL).stem}.{split.number}of{split.count}.jsonl"
-    with locked(out / f".{name}.lock"):
-        journal = open_journal(out / name)
+    items = in_part(part, read_items(DataDir.read(source)), lambda item: item.source)
+    path = part.file(out / JOURNAL)
+    with locked(out / f".{path.name}.lock"):
+        journal = open_journal(path, files_of_parts(out / JOURNAL, part))
         found = _find(items, rules, jobs, journal)
         journal.close(found.keys)
     return PartCounts(sum(line["row"] is not None for line in found.lines), len(found.unreadable()))

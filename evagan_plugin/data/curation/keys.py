@@ -1,6 +1,7 @@
 """What is known already: a line for each cut recording and each measured item, by a key of all that it depends on."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from evagan_plugin.utils.json_lines import JsonLines
 JOURNAL = "measured.jsonl"
 
 
-def open_journal(path: Path, others: tuple[Path, ...] = ()) -> JsonLines:
+def open_journal(path: Path, others: Iterable[Path] = ()) -> JsonLines:
     """Open a journal of cuts and measures; the lines of ``others`` are known to it, too."""
     return JsonLines(path, line_key, others)
 

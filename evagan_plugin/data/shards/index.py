@@ -123,7 +123,7 @@ def open_shards(data: str | Path, folder: str | Path) -> ShardIndex:
     """
     data = Path(data)
     if not (data / INDEX).is_file():
-        raise UsageError(f"{data}: shards without {INDEX}: `evagan shard`, without --split, has not come to its end")
+        raise UsageError(f"{data}: shards without {INDEX}: `evagan shard`, without --part, has not come to its end")
     index = ShardIndex.opened(data, Path(folder))
     index.look_at_shards()
     return index

@@ -27,10 +27,10 @@ from evagan_plugin.data.index import DirIndex, open_dir
 from evagan_plugin.data.shards.columns import CURATION, Columns, open_columns
 from evagan_plugin.data.shards.encoding import encode
 from evagan_plugin.data.shards.tar import HEADER, INDEX, Entry, ShardWriter, shard_name
-from evagan_plugin.data.split import Split
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.utils.files import atomic_path, write_text
 from evagan_plugin.utils.lock import locked
+from evagan_plugin.utils.parts import Part
 from evagan_plugin.utils.processes import in_processes
 from evagan_plugin.utils.progress import track
 from evagan_plugin.utils.tsv import write_tsv
@@ -150,13 +150,13 @@ def shard_data_dir(
     return counts
 
 
-def shard_part(data: Path, out: Path, sample_rate: int, megabytes: float, split: Split, jobs: int = 1) -> Counts:
-    """Write the shards of one part of a split, without an index; then run the whole.
+def shard_part(data: Path, out: Path, sample_rate: int, megabytes: float, part: Part, jobs: int = 1) -> Counts:
+    """Write the shards of one part, without an index; then run the whole.
 
     Arguments and errors are those of :func:`shard_data_dir`; nothing is refused yet, however much is left out.
     """
-    plans = [plan for plan in _plans(data, out, sample_rate, megabytes) if split.takes(plan.number)]
-    with locked(out / f".{split.number}of{split.count}.lock"):
+    plans = [plan for plan in _plans(data, out, sample_rate, megabytes) if part.takes(plan.number)]
+    with locked(out / f".{part.number}of{part.count}.lock"):
         return _make(data, out, sample_rate, plans, jobs)
 
 
