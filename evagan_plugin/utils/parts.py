@@ -40,7 +40,7 @@ class Part:
 
 
 def in_part[T](part: Part | None, items: Sequence[T], name: Callable[[T], str]) -> list[T]:
-    """Return the items of a part, in their order: every ``count``-th of the sorted names; all without one."""
+    """Return the items of a part in their order, of every ``count``-th name of the sorted list; without one all."""
     if part is None:
         return list(items)
     mine = set(sorted({name(item) for item in items})[part.number - 1 :: part.count])

@@ -4,10 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from slurm_cluster import Cluster, running_cluster, why_not
 
 Run = Callable[..., subprocess.CompletedProcess]
 
@@ -53,3 +54,12 @@ def run() -> Run:
         )
 
     return call
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory) -> Iterator[Cluster]:
+    """A SLURM cluster of two nodes on this machine."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with running_cluster(tmp_path_factory.mktemp("slurm")) as cluster:
+        yield cluster

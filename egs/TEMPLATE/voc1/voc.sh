@@ -8,17 +8,20 @@ set -euo pipefail
 # General
 stage=1      # First stage to run.
 stop_stage=7 # Last stage to run.
-nj=4         # Jobs at a time, in stages 2, 4 and 5.
+nj=4         # Parts that stages 2, 4 and 5 are divided in, which run beside each other.
 ngpu=0       # GPUs; 0 trains and synthesises on the CPU.
 datadir=data # Kaldi data directories of stage 1.
 dumpdir=dump # Formatted data directories of stage 2.
 expdir=exp   # Experiments.
+cmd=""       # Where jobs run: local or slurm (cmd.sh); EVAGAN_BACKEND, or local, if empty.
+job_options="" # Options for every job of stages 2, 4 and 5, e.g. "--max-jobs-run 50 --time 4:00:00 --retries 2".
 
 # Data
 local_data_opts="" # Options for local/data.sh, quoted as in a shell.
 train_set=train    # Name of the training set.
 valid_set=dev      # Name of the validation set.
 test_sets="test"   # Names of the test sets, separated by spaces.
+curation=""        # Rules (conf/curation.yaml) by which the training set is curated before it is formatted.
 skip_broken=false  # Go on without broken audio files.
 mix=""             # mix.yaml of corpora to train on in the place of the training set, which may be one of them.
 feats_type=""      # Train from feats.scp beside wav.scp, of this ESPnet type (npy or kaldi_ark); else from the audio.
@@ -45,14 +48,27 @@ listen_opts=""                     # Options for `evagan listen create`, quoted 
 . ./cmd.sh
 . utils/stages.sh
 
-# format SET [OPTION ...]: format a data directory and show what was done to it.
+# curate SET: curate a data directory to DUMPDIR/curated/SET/kept and show what was left out.
+curate() {
+    local code=0 parts out=${dumpdir}/curated/$1 command
+    command=(evagan curate "${datadir}/$1" "${out}" --rules "${curation}")
+    count_parts "${datadir}/$1/wav.scp"
+    in_parts data_cmd "${out}/log/curate" "$(contents_of "${curation}" "${datadir}/$1"/*)" "${command[@]}"
+    "${data_cmd[@]}" "${out}/log/curate.log" "${command[@]}" --nj "${join_nj}" || code=$?
+    grep -v '^#' "${out}/log/curate.log" >&2 || true
+    [ "${code}" -eq 0 ] || die "${datadir}/$1 was not curated"
+}
+
+# format DATA_DIR SET [OPTION ...]: format a data directory to DUMPDIR/SET and show what was done to it.
 format() {
-    local set=$1 code=0 log=${dumpdir}/$1/log/format.log
-    shift
-    "${data_cmd[@]}" "${log}" evagan format "${datadir}/${set}" "${dumpdir}/${set}" --nj "${nj}" "$@" || code=$?
-    grep -v '^#' "${log}" >&2 || true
+    local data=$1 code=0 parts log=${dumpdir}/$2/log/format command
+    command=(evagan format "${data}" "${dumpdir}/$2" "${@:3}")
+    count_parts "${data}/wav.scp"
+    in_parts data_cmd "${log}" "$(contents_of "${data}"/*)" "${command[@]}"
+    "${data_cmd[@]}" "${log}.log" "${command[@]}" --nj "${join_nj}" || code=$?
+    grep -v '^#' "${log}.log" >&2 || true
     [ "${code}" -eq 0 ] ||
-        die "${datadir}/${set} was not formatted; if that is for broken audio, --skip_broken true goes on without it"
+        die "${data} was not formatted; if that is for broken audio, --skip_broken true goes on without it"
 }
 
 # follow LOG: show the course of a training while it runs; end_follow ends it.
@@ -73,20 +89,20 @@ trap end_follow EXIT
 
 # synthesize OUT_DIR WAV_SCP MODEL [OPTION ...]: synthesise in parallel, to OUT_DIR/wav.scp.
 synthesize() {
-    local out=$1 scp=$2 model=$3 jobs made_by
+    local out=$1 scp=$2 model=$3 parts made_by command synth_job=("${synth_cmd[@]}" --gpu "$((ngpu > 0))")
     shift 3
     made_by="$(readlink -f "${model}") $*"
     if is_made "${out}" "${made_by}" "${scp}" "${model}"; then
         say "${out} is up to date"
         return
     fi
-    deal "${scp}" "${out}"
-    say "synthesis in ${jobs} job(s), logs are ${out}/log/synth.*.log"
-    "${synth_cmd[@]}" --gpu "$((ngpu > 0))" JOB=1:"${jobs}" "${out}/log/synth.JOB.log" \
-        evagan synth "${model}" "${out}/log/part.JOB.scp" "${out}/log/JOB" --device "${device}" "$@"
-    find "${out}"/log/[0-9]* -name '*.wav' -exec mv -t "${out}" {} +
-    awk -v out="${out}" '{ print $1, out "/" $1 ".wav" }' "${scp}" >"${out}/wav.scp.part"
-    mv "${out}/wav.scp.part" "${out}/wav.scp"
+    command=(evagan synth "${model}" "${scp}" "${out}" --device "${device}" "$@")
+    count_parts "${scp}"
+    say "synthesis in ${parts} part(s), logs are ${out}/log/synth.*log"
+    # Until all are there: parts of another model must not be taken for this one's.
+    rm -f "${out}/wav.scp"
+    in_parts synth_job "${out}/log/synth" "$(contents_of "$(dirname "${scp}")"/*) $(state_of "${model}")" "${command[@]}"
+    "${synth_job[@]}" "${out}/log/synth.log" "${command[@]}"
     note_made "${out}" "${made_by}"
 }
 
@@ -137,6 +153,7 @@ else
     [ ! -e "${exp}/model" ] || die "${exp} is of $(cat "${exp}/model"), judged by --model: give --tag NAME"
     sets=("${train_set}" "${valid_set}" "${tests[@]}")
 fi
+[ -z "${curation}" ] || [ -s "${curation}" ] || usage "there is no ${curation}; --curation names rules, such as conf/curation.yaml"
 [ -z "${mix}" ] || [ -s "${mix}" ] || usage "there is no ${mix}; --mix names a mix.yaml"
 [ -z "${mix}" ] || [ -z "${feats_type}" ] || usage "--feats_type ${feats_type}: a mix has audio alone"
 [ -z "${model}" ] || init_model="" # Nothing is trained.
@@ -148,6 +165,7 @@ if [ -n "${tuning}" ]; then
     train_config=${exp}/train.yaml
 fi
 data_options=() more_train_options=() listen_options=()
+join_nj=$((nj < 16 ? nj : 16)) # Of the one job that joins parts and does what they have left.
 eval "data_options=(${local_data_opts}) more_train_options=(${train_args}) listen_options=(${listen_opts})"
 
 stage_1() {
@@ -161,7 +179,7 @@ stage_1() {
 }
 
 stage_2() {
-    local set sample_rate format_options
+    local set data sample_rate format_options
     say "stage 2: formatting"
     for set in "${sets[@]}"; do
         need "${datadir}/${set}/wav.scp" 1
@@ -170,8 +188,14 @@ stage_2() {
     format_options=(--sample-rate "${sample_rate}")
     [ "${skip_broken}" = false ] || format_options+=(--skip-broken)
     for set in "${sets[@]}"; do
-        say "${datadir}/${set} to ${dumpdir}/${set}, ${sample_rate} Hz, mono, 16 bits"
-        format "${set}" "${format_options[@]}"
+        data=${datadir}/${set}
+        if [ -n "${curation}" ] && [ "${set}" = "${train_set}" ]; then
+            say "curation of ${data}"
+            curate "${set}"
+            data=${dumpdir}/curated/${set}/kept
+        fi
+        say "${data} to ${dumpdir}/${set}, ${sample_rate} Hz, mono, 16 bits"
+        format "${data}" "${set}" "${format_options[@]}"
     done
 }
 
@@ -225,13 +249,13 @@ stage_4() {
 }
 
 stage_5() {
-    local set out systems models options
+    local set out systems made models options parts score_job=("${score_cmd[@]}" --gpu "$((ngpu > 0))")
     say "stage 5: scoring"
     rm -f "${exp}/RESULTS.md.part"
     for set in "${tests[@]}"; do
         list_systems "${set}"
         out=${exp}/scores/${set}
-        options=(--metrics "${score_metrics}" --nj "${nj}" --out "${out}")
+        options=(--metrics "${score_metrics}" --out "${out}" --device "${device}")
         [ -z "${init_model}" ] || systems+=("before=${exp}/before/${set}")
         if [ "${controls}" = true ]; then
             systems+=("untrained=${exp}/untrained/${set}")
@@ -242,9 +266,13 @@ stage_5() {
             sed -e $'1iutt_id\tcategory' -e $'s/ /\t/' "${dumpdir}/${set}/utt2kind" >"${out}/manifest.tsv"
             options+=(--manifest "${out}/manifest.tsv")
         fi
-        "${score_cmd[@]}" --gpu "$((ngpu > 0))" "${out}/log/compare.log" \
+        made=("${systems[@]#*=}")
+        count_parts "${dumpdir}/${set}/wav.scp"
+        in_parts score_job "${out}/log/score" "$(contents_of "${dumpdir}/${set}"/* "${made[@]/%//synth.jsonl}")" \
+            evagan score "${dumpdir}/${set}" "${systems[@]}" "${options[@]}"
+        "${score_job[@]}" "${out}/log/compare.log" \
             evagan compare "${dumpdir}/${set}" "${systems[@]}" "${options[@]}" --results "${out}/RESULTS.md" \
-            "${models[@]}" ${protocol:+--protocol "${protocol}"} --device "${device}"
+            "${models[@]}" ${protocol:+--protocol "${protocol}"} --nj "${join_nj}"
         evagan plot "${dumpdir}/${set}" "${systems[@]}" --out "${out}/spectrograms.png" >/dev/null
         cat "${out}/RESULTS.md" >>"${exp}/RESULTS.md.part"
         cat "${out}/scores.md"

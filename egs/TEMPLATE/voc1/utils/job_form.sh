@@ -1,38 +1,52 @@
 # shellcheck shell=bash disable=SC2034
 # Kaldi's calling form of a job, shared by run.pl and slurm.pl:
 #
-#   run.pl [--gpu N] [--mem 4G] [--num-threads N] [--max-jobs-run N] [JOB=1:4] LOG COMMAND [ARGUMENT ...]
+#   run.pl [--gpu N] [--mem 4G] [--num-threads N] [--max-jobs-run N] [--time LIMIT] [--retries N] [JOB=1:4] LOG COMMAND ...
 #
-# Sets: gpu, mem, num_threads, max_jobs_run; name (JOB, empty for a single job), first, last; log, command (array).
-# The word JOB stands for the job's number in LOG and in every word of the command.
+# --time is a limit of each job in sbatch's forms (90 is minutes; 4:00:00; 2-12), --retries how often a failed job is tried
+# again. Jobs may be a list, too: JOB=2,5:7.
+#
+# Sets: gpu, mem, num_threads, max_jobs_run, time_limit; name (JOB, empty for a single job), jobs (array of numbers); log,
+# command (array). The word JOB stands for the job's number in LOG and in every word of the command.
+
+JOB_OPTIONS=(--gpu --mem --num-threads --max-jobs-run --time --retries)
 
 parse_job_form() {
-    local program=$1 usage="[--gpu N] [--mem 4G] [--num-threads N] [--max-jobs-run N] [JOB=1:4] LOG COMMAND ..."
+    local usage="usage: $1 [OPTION VALUE ...] [JOB=1:4] LOG COMMAND ...; options: ${JOB_OPTIONS[*]}" range
+    program=$1
     shift
-    gpu=0 mem="" num_threads=1 max_jobs_run=0 name="" first=1 last=1
+    gpu=0 mem="" num_threads=1 max_jobs_run=0 time_limit="" retries=0 name="" jobs=(1)
     while [[ ${1:-} == --* ]]; do
         [ $# -ge 2 ] || usage_error "${program}: option $1 needs a value"
         case $1 in
             --mem) mem=$2 ;;
-            --gpu | --num-threads | --max-jobs-run)
+            --time)
+                [[ $2 =~ ^([0-9]+-)?[0-9]+(:[0-9]+){0,2}$ ]] ||
+                    usage_error "${program}: option --time needs minutes, H:M:S or D-H:M:S, not '$2'"
+                time_limit=$2
+                ;;
+            --gpu | --num-threads | --max-jobs-run | --retries)
                 [[ $2 =~ ^[0-9]+$ ]] || usage_error "${program}: option $1 needs a number, not '$2'"
                 local option=${1#--}
                 printf -v "${option//-/_}" %s "$2"
                 ;;
-            *) usage_error "${program}: unknown option $1; known: --gpu --mem --num-threads --max-jobs-run" ;;
+            *) usage_error "${program}: unknown option $1; known: ${JOB_OPTIONS[*]}" ;;
         esac
         shift 2
     done
-    if [[ ${1:-} =~ ^([A-Za-z_][A-Za-z0-9_]*)=([0-9]+):([0-9]+)$ ]]; then
-        name=${BASH_REMATCH[1]} first=${BASH_REMATCH[2]} last=${BASH_REMATCH[3]}
-        [ "${first}" -le "${last}" ] || usage_error "${program}: no jobs in $1"
+    if [[ ${1:-} =~ ^([A-Za-z_][A-Za-z0-9_]*)=([0-9]+(:[0-9]+)?(,[0-9]+(:[0-9]+)?)*)$ ]]; then
+        name=${BASH_REMATCH[1]} jobs=()
+        for range in ${BASH_REMATCH[2]//,/ }; do
+            mapfile -t -O "${#jobs[@]}" jobs < <(seq "${range%:*}" "${range#*:}")
+        done
+        [ ${#jobs[@]} -gt 0 ] || usage_error "${program}: no jobs in $1"
         shift
     fi
-    [ $# -ge 2 ] || usage_error "usage: ${program} ${usage}"
+    [ $# -ge 2 ] || usage_error "${usage}"
     log=$1
     shift
     command=("$@")
-    if [ -n "${name}" ] && [ "${first}" -lt "${last}" ] && [[ ${log} != *"${name}"* ]]; then
+    if [ -n "${name}" ] && [ ${#jobs[@]} -gt 1 ] && [[ ${log} != *"${name}"* ]]; then
         usage_error "${program}: several jobs need ${name} in the name of the log, not '${log}'"
     fi
 }
@@ -63,9 +77,30 @@ for_job() {
     fi
 }
 
+# Run all jobs by run_jobs, which takes their numbers and sets `failed`, the array of those that failed, and `why`, what
+# is known of each by its number; try again as often as is allowed; end with a list of what failed for good.
+run_with_retries() {
+    local todo=("${jobs[@]}") attempt job
+    declare -gA why=()
+    for ((attempt = 0; ; attempt++)); do
+        failed=()
+        run_jobs "${todo[@]}"
+        [ ${#failed[@]} -gt 0 ] || return 0
+        mapfile -t failed < <(printf '%s\n' "${failed[@]}" | sort -n)
+        [ "${attempt}" -lt "${retries}" ] || break
+        echo "${program}: ${#failed[@]} of ${#jobs[@]} jobs failed (${failed[*]}): retry $((attempt + 1)) of ${retries}" >&2
+        todo=("${failed[@]}")
+    done
+    for job in "${failed[@]}"; do
+        say_failed "${job}" "$(for_job "${job}" "${log}")"
+    done
+    echo "${program}: ${#failed[@]} of ${#jobs[@]} jobs failed" >&2
+    exit 1
+}
+
 # Print the log's last line that says something, and its name: what a user needs to see of a failed job.
 say_failed() {
     local said
-    said=$(grep -v -e '^#' -e '^[[:space:]]*$' "$3" | tail -n 1) || true
-    echo "$1: job $2 failed, log is in $3: ${said:-(nothing in it)}" >&2
+    said=$(grep -v -e '^#' -e '^[[:space:]]*$' "$2" 2>/dev/null | tail -n 1) || true
+    echo "${program}: job $1 failed${why[$1]:+ (${why[$1]})}, log is in $2: ${said:-(nothing in it)}" >&2
 }

@@ -7,14 +7,34 @@ set -m
 . "$(dirname "${BASH_SOURCE[0]}")"/job_form.sh
 parse_job_form run.pl "$@"
 
+# Print the seconds of a time in sbatch's forms: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S.
+seconds_of() {
+    local days=0 fields
+    local clock=$1
+    [[ ${clock} != *-* ]] || { days=${clock%-*} clock=${clock#*-}:0:0; }
+    IFS=: read -ra fields <<<"${clock}"
+    if [[ $1 == *-* ]] || [ ${#fields[@]} -eq 3 ]; then
+        echo $((10#${days} * 86400 + 10#${fields[0]} * 3600 + 10#${fields[1]} * 60 + 10#${fields[2]}))
+    else
+        echo $((10#${fields[0]} * 60 + 10#${fields[1]:-0}))
+    fi
+}
+
+limit=()
+[ -z "${time_limit}" ] || limit=(timeout --kill-after 10 "$(seconds_of "${time_limit}")")
+
 run_one() {
-    local line file start code=0
+    local line file start code=0 child
     line=$(shell_command "$1")
     file=$(for_job "$1" "${log}")
     mkdir -p "$(dirname "${file}")"
     start=$(date +%s)
     printf '# %s\n# Started at %s\n' "${line}" "$(date)" >"${file}"
-    bash -c "set -o pipefail; ${line}" </dev/null >>"${file}" 2>&1 || code=$?
+    "${limit[@]}" bash -c "set -o pipefail; ${line}" </dev/null >>"${file}" 2>&1 &
+    child=$!
+    # timeout has made a process group of its own, to which it passes this on.
+    trap 'kill -TERM "${child}"' TERM
+    wait "${child}" || code=$?
     echo "# Ended (code ${code}) at $(date), elapsed $(($(date +%s) - start)) s" >>"${file}"
     return "${code}"
 }
@@ -29,28 +49,30 @@ end_all() {
 }
 trap end_all INT TERM HUP
 
-failed=0
 wait_for_one() {
-    local pid="" code=0
+    local pid="" code=0 job
     wait -n -p pid "${!job_of[@]}" || code=$?
+    job=${job_of[${pid}]}
     if [ "${code}" -ne 0 ]; then
-        failed=$((failed + 1))
-        say_failed run.pl "${job_of[${pid}]}" "$(for_job "${job_of[${pid}]}" "${log}")"
+        failed+=("${job}")
+        why[${job}]="status ${code}"
+        [ -z "${time_limit}" ] || [ "${code}" -ne 124 ] || why[${job}]="time limit ${time_limit}"
     fi
     unset "job_of[${pid}]"
 }
 
-for ((job = first; job <= last; job++)); do
-    if [ "${max_jobs_run}" -gt 0 ] && [ "${#job_of[@]}" -ge "${max_jobs_run}" ]; then
+run_jobs() {
+    local job
+    for job in "$@"; do
+        if [ "${max_jobs_run}" -gt 0 ] && [ "${#job_of[@]}" -ge "${max_jobs_run}" ]; then
+            wait_for_one
+        fi
+        run_one "${job}" &
+        job_of[$!]=${job}
+    done
+    while [ "${#job_of[@]}" -gt 0 ]; do
         wait_for_one
-    fi
-    run_one "${job}" &
-    job_of[$!]=${job}
-done
-while [ "${#job_of[@]}" -gt 0 ]; do
-    wait_for_one
-done
-if [ "${failed}" -gt 0 ]; then
-    echo "run.pl: ${failed} of $((last - first + 1)) jobs failed" >&2
-    exit 1
-fi
+    done
+}
+
+run_with_retries

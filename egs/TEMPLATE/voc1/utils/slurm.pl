@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Run jobs through SLURM and wait for them; the calling form is in job_form.sh. Exit status 1 if any job failed.
-# Partition, account, time limit and the like: sbatch reads them from SBATCH_PARTITION, SBATCH_ACCOUNT, SBATCH_TIMELIMIT.
+# Run jobs through SLURM, as one array, and wait for them; the calling form is in job_form.sh. Exit status 1 if any failed.
+# Partition, account and the like: sbatch reads them from SBATCH_PARTITION, SBATCH_ACCOUNT, SBATCH_TIMELIMIT.
+# What SLURM requeues (a node that dies, preemption) is waited for; that counts as no failure.
 set -euo pipefail
 # shellcheck source=job_form.sh
 . "$(dirname "${BASH_SOURCE[0]}")"/job_form.sh
@@ -15,10 +16,15 @@ mkdir -p "${logs}/q"
     echo "set -o pipefail"
     echo "cd $(printf %q "${PWD}")"
     # SLURM may start jobs without this shell's environment.
-    echo "export PATH=$(printf %q "${PATH}")"
+    for variable in PATH LC_ALL OMP_NUM_THREADS; do
+        [ ! -v "${variable}" ] || echo "export ${variable}=$(printf %q "${!variable}")"
+    done
     echo "case \${SLURM_ARRAY_TASK_ID} in"
-    for ((job = first; job <= last; job++)); do
-        printf '%s)\n    exec >%q 2>&1\n    echo %q\n' "${job}" "$(for_job "${job}" "${log}")" "# $(shell_command "${job}")"
+    for job in "${jobs[@]}"; do
+        mkdir -p "$(dirname "$(for_job "${job}" "${log}")")"
+        printf '%s)\n    echo %q\n' "${job}" "# $(shell_command "${job}")"
+        # shellcheck disable=SC2016
+        echo '    echo "# Job ${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID} on ${SLURMD_NODENAME:-a node}, started at $(date)"'
         printf '    %s\n    ;;\n' "$(shell_command "${job}")"
     done
     echo "esac"
@@ -29,11 +35,15 @@ exit "${code}"
 END
 } >"${script}"
 
-options=(--job-name="$(basename "${log}")" --cpus-per-task="${num_threads}" --output=/dev/null)
+# What SLURM itself has to say of a job (time limit, memory) goes to its log, too.
+output=${log//%/%%}
+[ -z "${name}" ] || output=${output//${name}/%a}
+options=(--job-name="$(basename "${log}")" --cpus-per-task="${num_threads}" --output="${output}" --open-mode=truncate --requeue)
 [ -z "${mem}" ] || options+=(--mem="${mem}")
 [ "${gpu}" -eq 0 ] || options+=(--gres="gpu:${gpu}")
-limit=""
-[ "${max_jobs_run}" -eq 0 ] || limit="%${max_jobs_run}"
+[ -z "${time_limit}" ] || options+=(--time="${time_limit}")
+at_once=""
+[ "${max_jobs_run}" -eq 0 ] || at_once="%${max_jobs_run}"
 
 submitted=""
 end_all() {
@@ -42,33 +52,47 @@ end_all() {
 }
 trap end_all INT TERM HUP
 
-for ((job = first; job <= last; job++)); do
-    rm -f "$(for_job "${job}" "${log}")"
-done
-submitted=$(sbatch --parsable --array="${first}-${last}${limit}" "${options[@]}" "${script}")
-submitted=${submitted%%;*}
-echo "slurm.pl: ${log} is SLURM job ${submitted}" >&2
-while squeue --noheader --jobs="${submitted}" 2>/dev/null | grep -q .; do
+# Whether jobs of the array wait or run. A controller that does not answer is asked again: jobs do not end with it.
+in_queue() {
+    local said
+    until said=$(squeue --noheader --jobs="${submitted}" 2>&1); do
+        [[ ${said} != *"Invalid job id"* ]] || return 1
+        echo "slurm.pl: ${said}" >&2
+        nap
+    done
+    [ -n "${said}" ]
+}
+
+nap() {
     # In the background, because a trap waits for what runs in front.
     sleep "${SLURM_POLL_SECONDS:-5}" &
     wait $!
-done
+}
 
-failed=0
-for ((job = first; job <= last; job++)); do
-    file=$(for_job "${job}" "${log}")
-    # A shared file system may show the log a little later than the queue shows the end.
-    for _ in 1 2 3 4 5; do
-        grep -qs '^# Ended' "${file}" && break
-        sleep 1
+run_jobs() {
+    local job file state patience=5
+    why=()
+    for job in "$@"; do
+        rm -f "$(for_job "${job}" "${log}")"
     done
-    if ! grep -qs '^# Ended (code 0)' "${file}"; then
-        failed=$((failed + 1))
-        touch "${file}"
-        say_failed slurm.pl "${job}" "${file}"
-    fi
-done
-if [ "${failed}" -gt 0 ]; then
-    echo "slurm.pl: ${failed} of $((last - first + 1)) jobs failed" >&2
-    exit 1
-fi
+    submitted=$(sbatch --parsable --array="$(IFS=, && echo "$*")${at_once}" "${options[@]}" "${script}")
+    submitted=${submitted%%;*}
+    echo "slurm.pl: ${log} is SLURM job ${submitted}" >&2
+    while in_queue; do
+        nap
+    done
+    while read -r job state; do
+        [ "${state}" = COMPLETED ] || why[${job}]=${state}
+    done < <(squeue --noheader --array --states=all --jobs="${submitted}" --format='%K %T' 2>/dev/null)
+    for job in "$@"; do
+        file=$(for_job "${job}" "${log}")
+        # A shared file system may show a log a little later than the queue shows the end.
+        while [ -z "${why[${job}]:-}" ] && ! grep -qs '^# Ended' "${file}" && [ "${patience}" -gt 0 ]; do
+            patience=$((patience - 1))
+            sleep 1
+        done
+        grep -qs '^# Ended (code 0)' "${file}" || failed+=("${job}")
+    done
+}
+
+run_with_retries

@@ -42,6 +42,45 @@ is_made() {
 # note_made OUT_DIR HOW: note that all of OUT_DIR has been made, and how.
 note_made() { echo "$2" >"$1/.made_by"; }
 
+# count_parts TABLE: set `parts`, in how many the work on the lines of a table is divided.
+count_parts() {
+    parts=$(wc -l <"$1")
+    parts=$((parts < nj ? parts : nj))
+}
+
+# in_parts RUNNER NAME HOW COMMAND ...: run COMMAND --part K/N for every K, N being `parts`, as jobs of RUNNER, the name of an
+# array such as data_cmd; logs are NAME.K.log. NAME.K.done says that a part is done: it is not run again unless the command
+# or HOW, the state of its input, has changed. Of one part nothing is run: the call that joins parts does it all.
+in_parts() {
+    local -n runner=$1
+    local name=$2 how="$3; ${parts} parts of ${*:4}" part todo=() list
+    shift 3
+    [ "${parts}" -gt 1 ] || return 0
+    mkdir -p "$(dirname "${name}")"
+    if [ "$(cat "${name}.how" 2>/dev/null)" != "${how}" ]; then
+        rm -f "${name}".*.done
+        echo "${how}" >"${name}.how"
+    fi
+    for ((part = 1; part <= parts; part++)); do
+        [ -e "${name}.${part}.done" ] || todo+=("${part}")
+    done
+    [ ${#todo[@]} -gt 0 ] || return 0
+    list=1:${parts}
+    if [ ${#todo[@]} -lt "${parts}" ]; then
+        say "${name}: ${#todo[@]} of ${parts} parts are left"
+        # Kaldi's own tools take no list. A part that is done finds nothing to do.
+        [ -n "${KALDI_ROOT:-}" ] || list=$(IFS=, && echo "${todo[*]}")
+    fi
+    "${runner[@]}" "JOB=${list}" "${name}.JOB.log" "$@" --part "JOB/${parts}" "&&" touch "${name}.JOB.done" ||
+        die "not all parts are done, see above for logs; the same command again runs the rest alone"
+}
+
+# contents_of FILE ...: print what changes when the files do; what is no file is passed over.
+contents_of() { cat "$@" 2>/dev/null | cksum; }
+
+# state_of FILE: print what changes when a file is written again, without reading it.
+state_of() { stat -L --format '%n %s %y' "$1"; }
+
 # deal TABLE OUT_DIR: empty OUT_DIR and deal the lines of TABLE out to OUT_DIR/log/part.N.scp, N from 1 to `jobs`.
 deal() {
     jobs=$(wc -l <"$1")
