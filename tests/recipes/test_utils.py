@@ -1,6 +1,5 @@
 """The shell tools of the recipes: Kaldi's calling form of run.pl and slurm.pl, and the option parser."""
 
-import os
 import signal
 import subprocess
 import time
@@ -30,7 +29,7 @@ def test_one_failed_job_fails_the_call_but_not_the_others(utils, run, tmp_path):
     script = 'if [ "$1" = 2 ]; then echo "no such thing" >&2; exit 7; fi; touch "done.$1"'
     done = run(tmp_path, utils / "run.pl", "JOB=1:3", "a.JOB.log", "bash", "-c", script, "x", "JOB")
     assert done.returncode == 1
-    assert "job 2 failed, log is in a.2.log: no such thing" in done.stderr
+    assert "job 2 failed (status 7), log is in a.2.log: no such thing" in done.stderr
     assert "1 of 3 jobs failed" in done.stderr
     assert (tmp_path / "done.1").exists()
     assert (tmp_path / "done.3").exists()
@@ -57,14 +56,39 @@ def test_jobs_wait_for_a_free_place(utils, run, tmp_path):
     assert (len(counts), max(counts)) == (5, 2)
 
 
-def test_interrupt_ends_every_process_of_a_job(utils, tmp_path):
+def test_jobs_may_be_a_list_and_the_failed_ones_alone_are_tried_again(utils, run, tmp_path):
+    script = 'echo x >> "$1.runs"; [ "$1" != 5 ] || [ "$(wc -l < "$1.runs")" -gt 2 ]'
+    words = ["J=2,5:6", "log.J", "bash", "-c", script, "x", "J"]
+    done = run(tmp_path, utils / "run.pl", "--retries", 2, *words)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 3 jobs failed (5): retry 2 of 2" in done.stderr
+    assert {path.name: path.read_text() for path in tmp_path.glob("*.runs")} == {
+        "2.runs": "x\n", "5.runs": "x\nx\nx\n", "6.runs": "x\n",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", ["0:1", "0:0:1", "0-0:0:1"])
+def test_a_job_that_hangs_is_ended_by_its_time_limit(utils, run, tmp_path, limit):
+    script = '[ "$1" = 2 ] || { sleep 60 & echo $! > child; wait; }'
+    done = run(tmp_path, utils / "run.pl", "--time", limit, "J=1:2", "log.J", "bash", "-c", script, "x", "J")
+    assert done.returncode == 1
+    assert f"job 1 failed (time limit {limit}), log is in log.1" in done.stderr
+    assert "1 of 2 jobs failed" in done.stderr
+    wait_for_end(int((tmp_path / "child").read_text()))
+
+
+@pytest.mark.parametrize("options", [[], ["--time", "60"]])
+def test_interrupt_ends_every_process_of_a_job(utils, tmp_path, options):
     script = "sleep 60 & echo $! > child; wait"
-    with subprocess.Popen([utils / "run.pl", "log", "bash", "-c", script], cwd=tmp_path) as process:
+    with subprocess.Popen([utils / "run.pl", *options, "log", "bash", "-c", script], cwd=tmp_path) as process:
         while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text().strip():
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 130
-    child = int((tmp_path / "child").read_text())
+    wait_for_end(int((tmp_path / "child").read_text()))
+
+
+def wait_for_end(child):
     for _ in range(100):
         if not _runs(child):
             return
@@ -90,65 +114,14 @@ def _runs(pid: int) -> bool:
         (["JOB=1:2", "log", "true"], "several jobs need JOB in the name of the log"),
         (["--memory", "1G", "log", "true"], "unknown option --memory; known: --gpu --mem"),
         (["--gpu", "many", "log", "true"], "option --gpu needs a number, not 'many'"),
+        (["--retries", "once", "log", "true"], "option --retries needs a number, not 'once'"),
+        (["--time", "4h", "log", "true"], "option --time needs minutes, H:M:S or D-H:M:S, not '4h'"),
     ],
 )
 def test_wrong_calls_are_refused(utils, run, tmp_path, tool, words, said):
     done = run(tmp_path, utils / tool, *words)
     assert done.returncode == 2
     assert said in done.stderr
-
-
-SBATCH = """#!/usr/bin/env bash
-# Behaves as sbatch with --parsable does, running the tasks at once and one after the other.
-printf '%s\\n' "$@" >"${CALLS}/options"
-for option in "$@"; do
-    [[ ${option} != --array=* ]] || range=${option#--array=}
-    script=${option}
-done
-range=${range%%%*}
-for ((task = ${range%-*}; task <= ${range#*-}; task++)); do
-    env -i HOME=/ SLURM_ARRAY_TASK_ID=${task} bash "${script}" || true
-done
-echo "4711;cluster"
-"""
-
-
-@pytest.fixture
-def queue(tmp_path):
-    """A directory with commands that speak as SLURM's do; there is no queue on a test machine."""
-    commands = tmp_path / "slurm"
-    commands.mkdir()
-    for name, text in {"sbatch": SBATCH, "squeue": "#!/bin/sh\nexit 0\n"}.items():
-        (commands / name).write_text(text)
-        (commands / name).chmod(0o755)
-    return commands
-
-
-def test_slurm_runs_the_same_calls(utils, run, queue, tmp_path):
-    words = ["--gpu", 1, "--mem", "4G", "--num-threads", 3, "--max-jobs-run", 2, "JOB=1:3", "log/a.JOB.log"]
-    script = '[ "$1" != 2 ] || exit 5; echo "$2 $1"'
-    path = f"{queue}:{os.environ['PATH']}"
-    done = run(
-        tmp_path,
-        utils / "slurm.pl",
-        *words,
-        "bash",
-        "-c",
-        script,
-        "x",
-        "JOB",
-        "two  words",
-        PATH=path,
-        CALLS=str(queue),
-    )
-    assert done.returncode == 1
-    assert "job 2 failed, log is in log/a.2.log" in done.stderr
-    assert "1 of 3 jobs failed" in done.stderr
-    assert "two  words 3" in (tmp_path / "log/a.3.log").read_text()
-    options = (queue / "options").read_text().split("\n")
-    assert {"--array=1-3%2", "--gres=gpu:1", "--mem=4G", "--cpus-per-task=3", "--parsable"} <= set(options)
-    again = run(tmp_path, utils / "slurm.pl", "log/b.log", "echo", "fine", PATH=path, CALLS=str(queue))
-    assert again.returncode == 0, again.stderr
 
 
 SCRIPT = """#!/usr/bin/env bash

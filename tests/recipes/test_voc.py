@@ -43,6 +43,8 @@ def place(recipe):
         (["--tuning", "conf/tuning/a.yaml", "--model", "conf"], 2, "--tuning changes a training, and with --model"),
         (["--mix", "none.yaml"], 2, "there is no none.yaml; --mix names a mix.yaml"),
         (["--mix", "mix.yaml", "--feats_type", "npy"], 2, "--feats_type npy: a mix has audio alone"),
+        (["--curation", "none.yaml"], 2, "there is no none.yaml; --curation names rules, such as conf/curation.yaml"),
+        (["--cmd", "pbs"], 2, "unknown backend 'pbs' in --cmd or EVAGAN_BACKEND; known: local slurm"),
         (["--tag", "a=b"], 2, "--tag a=b: it names a directory and a system of the scores, without = and /"),
         (["--stage", 3], 1, "there is no dump/train/wav.scp; stage 2 makes it: ./run.sh --stage 2 --stop_stage 2"),
         (["--stage", 4], 1, "there is no exp/voc_eva_gan_tiny/valid.mel.best.pth; stage 3 makes it"),
@@ -123,7 +125,8 @@ def test_kaldi_utils_are_used_where_there_is_kaldi(place, run, tmp_path):
     (utils / "run.pl").chmod(0o755)
     for name in ("train", "dev", "test"):
         (place / "dump" / name / "log").mkdir(parents=True)
-    done = run(place, "./run.sh", "--stage", 2, "--stop_stage", 2, KALDI_ROOT=str(tmp_path / "kaldi"))
+    words = ["./run.sh", "--stage", 2, "--stop_stage", 2, "--nj", 1]
+    done = run(place, *words, KALDI_ROOT=str(tmp_path / "kaldi"))
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "trace").read_text().splitlines()) == 3
 
