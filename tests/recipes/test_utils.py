@@ -49,7 +49,7 @@ def test_failure_inside_a_pipe_is_a_failure(utils, run, tmp_path):
 
 
 def test_jobs_wait_for_a_free_place(utils, run, tmp_path):
-    script = 'touch "run.$1"; ls run.* | wc -l >> most; sleep 0.2; rm "run.$1"'
+    script = 'touch "run.$1"; ls run.* | wc -l >> most; sleep 1; rm "run.$1"'
     done = run(tmp_path, utils / "run.pl", "--max-jobs-run", 2, "J=1:5", "log.J", "bash", "-c", script, "x", "J")
     assert done.returncode == 0, done.stderr
     counts = [int(line) for line in (tmp_path / "most").read_text().split()]
