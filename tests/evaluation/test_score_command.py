@@ -75,4 +75,5 @@ def test_usage_errors_are_one_line_and_status_2(evagan, tmp_path):
     reference = write_corpus(tmp_path / "ref", {"a": make_voice(0.3)})
     status, _, errors = evagan("score", reference, tmp_path / "none")
     assert status == 2
-    assert errors == f"evagan: error: {tmp_path}/none does not exist: a directory of audio or a wav.scp is needed\n"
+    needed = "a directory of audio, a wav.scp or an audio file is needed"
+    assert errors == f"evagan: error: {tmp_path}/none does not exist: {needed}\n"

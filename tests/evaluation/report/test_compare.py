@@ -212,7 +212,7 @@ def test_names_cannot_become_markup(compare, place):
         (["--metrics", "mos"], "unknown metric 'mos'"),
         (["reference=near"], "'reference' is the name of the reference itself"),
         (["ground truth (16 bit)=near"], "'ground truth (16 bit)' is the name of the reference itself"),
-        (["nothing"], "nothing does not exist: a directory of audio or a wav.scp is needed"),
+        (["nothing"], "nothing does not exist: a directory of audio, a wav.scp or an audio file is needed"),
         (["--manifest", "nowhere.tsv"], "nowhere.tsv: cannot be read"),
     ],
 )
