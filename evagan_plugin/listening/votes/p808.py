@@ -20,8 +20,6 @@ from evagan_plugin.listening.votes.store import Store
 
 METHODS = {"mos": "acr", "smos": "dcr"}
 """The toolkit's ``--method`` by protocol."""
-CONDITION_PATTERN = "/(?P<system>[^/]+)/"
-"""For ``condition_pattern`` of the toolkit's configuration, with ``condition_keys: system``."""
 SESSION_FIELDS = ("HITId", "AssignmentId", "WorkerId", "AssignmentStatus")
 NOT_ASKED = ("Answer.2_birth_year", "Answer.Math", "Answer.t1")
 TRAP, TRAP_ANSWER = "Input.TP", "Input.TP_ANS"
