@@ -29,8 +29,8 @@ def open_checkpoint(
 ) -> tuple[VocoderConfig, EVAGANGenerator | VocosGenerator]:
     """Open a checkpoint of ours, of a training in a host, or a published one of another project.
 
-    Discriminators are not converted, since ours are others: training starts them fresh. Their config is that of the
-    HiFi-GAN preset (Firefly-GAN: of the EVA-GAN preset).
+    Discriminators of published checkpoints are not converted, since ours are others; for those of our own trainings see
+    ``discriminators.py``. Their config is that of the HiFi-GAN preset (Firefly-GAN: of the EVA-GAN preset).
 
     Args:
         source: A checkpoint directory of ours, the name of a pretrained model, or weights: ``.safetensors`` or a

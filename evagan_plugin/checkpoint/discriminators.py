@@ -8,6 +8,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from evagan_plugin.checkpoint.files import DISCRIMINATORS as FILE
 from evagan_plugin.checkpoint.files import WEIGHTS, config_beside, weights_file
 from evagan_plugin.checkpoint.tensors import fill, folded, read_weights
 from evagan_plugin.config import DiscriminatorsConfig, VocoderConfig, read_settings
@@ -15,7 +16,6 @@ from evagan_plugin.config.parts import DISCRIMINATORS, IN_HOST, STEPS
 from evagan_plugin.model.discriminators import build_discriminators
 from evagan_plugin.utils.files import atomic_path
 
-FILE = "discriminators.safetensors"
 INSIDE = DISCRIMINATORS.removeprefix(IN_HOST)
 """Begin of their names in it, which are those of a training."""
 

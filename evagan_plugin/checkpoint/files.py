@@ -8,6 +8,8 @@ from evagan_plugin.errors import ConfigError, UsageError, nearest
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.yaml"
+DISCRIMINATORS = "discriminators.safetensors"
+"""Of a model that fine-tuning starts from with both networks."""
 CONFIG_FILES = ("config.json", "config.yml", CONFIG)
 """Names of configs beside weights, the first that is there counts; beside a ``.safetensors`` file ours comes first."""
 

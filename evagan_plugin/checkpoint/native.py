@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from evagan_plugin.checkpoint.files import CONFIG, WEIGHTS
+from evagan_plugin.checkpoint.files import CONFIG, DISCRIMINATORS, WEIGHTS
 from evagan_plugin.checkpoint.tensors import fill, folded, read_weights
 from evagan_plugin.config import VocoderConfig, config_difference, config_to_dict, dump_config, load_config
 from evagan_plugin.errors import ConfigError
@@ -27,6 +27,8 @@ def save_checkpoint(
 ) -> None:
     """Write ``config.yaml`` and ``model.safetensors`` into a directory, each whole or not at all.
 
+    Discriminators of another model that lie there are removed.
+
     Args:
         directory: Where to.
         config: The whole vocoder.
@@ -37,6 +39,7 @@ def save_checkpoint(
     state = {name: value.to(dtype).cpu().contiguous() for name, value in folded(generator.state_dict()).items()}
     with atomic_path(directory / WEIGHTS) as temporary:
         temporary.write_bytes(safetensors.torch.save(state))
+    (directory / DISCRIMINATORS).unlink(missing_ok=True)
     dump_config(config, directory / CONFIG)
 
 

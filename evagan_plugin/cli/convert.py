@@ -36,7 +36,10 @@ def convert(
         ),
     ] = Target.evagan,
 ) -> None:
-    """Convert a published checkpoint. Where tensors do not fit, they are listed and nothing is written."""
+    """Convert a published checkpoint, or one of ours with its discriminators.
+
+    Where tensors do not fit, they are listed and nothing is written.
+    """
     from evagan_plugin.checkpoint.files import weights_file
 
     weights_file(source)  # before torch is imported, which takes seconds

@@ -47,6 +47,7 @@ def pack(
     from evagan_plugin.checkpoint.hub import ModelFacts
     from evagan_plugin.errors import EvaganError, UsageError
     from evagan_plugin.inference.vocoder import EVAGANVocoder
+    from evagan_plugin.utils.files import write_text
 
     metrics = _figures(scores, system) if scores else {}
     facts = ModelFacts(data=data, training=training, license=license_, metrics=metrics, test_data=test_data)
@@ -61,7 +62,7 @@ def pack(
         if trained:
             trained.save(out_dir, stored)
         if not card.exists():
-            vocoder.generate_model_card(facts).save(card)
+            write_text(card, vocoder.generate_model_card(facts).content)
     except OSError as error:
         raise EvaganError(f"cannot write {out_dir}: {error.strerror or error}") from error
     typer.echo(f"{out_dir}: model.safetensors, {f'{FILE}, ' if trained else ''}config.yaml, README.md")

@@ -111,8 +111,7 @@ def format_data_dir(
     Writes ``target/data/<utterance>.wav``, ``format_report.tsv`` and, if nothing is broken or ``skip_broken`` is
     set, ``wav.scp utt2spk spk2utt utt2dur utt2num_samples`` and, where the source has them, ``text``, ``utt2lang``,
     ``utt2kind``, ``utt2category`` and ``feats.scp``. ``segments`` are cut out. What a former run, also one that was
-    killed, or a part did to an unchanged
-    source is not done again.
+    killed, or a part did to an unchanged source is not done again.
 
     Args:
         source: Data directory with ``wav.scp``, or a directory or file that
@@ -133,8 +132,9 @@ def format_data_dir(
     if source.resolve() == target.resolve():
         raise UsageError(f"{target}: the formatted directory must be another one than the source")
     tasks = in_part(part, _recordings(data), lambda task: task[0])
-    parts = files_of_parts(target / JOURNAL, part)
-    journal = JsonLines(part.file(target / JOURNAL) if part else target / JOURNAL, _utterance_of, parts)
+    whole = target / JOURNAL
+    parts = files_of_parts(whole, part)
+    journal = JsonLines(part.file(whole) if part else whole, _utterance_of, [whole, *parts])
     before = _read_report(target / REPORT) | {utterance: Row(**line) for utterance, line in journal.lines.items()}
     rows: list[Row] = []
     kept = 0

@@ -28,8 +28,9 @@ class Journal:
     def __init__(self, folder: Path, metrics: Sequence[MetricInfo], part: Part | None = None):
         self.metrics = sorted(metric.name for metric in metrics)
         whole = folder / FILE
-        self._of_parts = files_of_parts(whole, part)
-        self._file = JsonLines(part.file(whole) if part else whole, _key, [whole, *self._of_parts])
+        of_parts = files_of_parts(whole, part)
+        self._file = JsonLines(part.file(whole) if part else whole, _key, [whole, *of_parts])
+        self._replaced = [] if part else of_parts  # another part may still need them
 
     def finished(self, item: MatchedUtterance, systems: Iterable[str]) -> list[UtteranceScore] | None:
         """Return the scores of an utterance if all its systems are done, else None."""
@@ -47,7 +48,7 @@ class Journal:
         keys = [(score.utt_id, score.system) for score in wanted]
         self._file.close(keys or None)
         if keys:
-            for path in self._of_parts:
+            for path in self._replaced:
                 path.unlink(missing_ok=True)
 
     def _encode(self, item: MatchedUtterance, score: UtteranceScore) -> dict[str, Any]:

@@ -101,8 +101,9 @@ class SynthesisJournal:
         if done and not self.part:
             write_table(self.out_dir / "wav.scp", {utt_id: self.out_dir / f"{utt_id}.wav" for utt_id in done})
         self.lines.close(done)
-        for path in self.of_parts:
-            path.unlink(missing_ok=True)
+        if not self.part:  # which may still need them
+            for path in self.of_parts:
+                path.unlink(missing_ok=True)
 
     def _is_done(self, utterance: Utterance) -> bool:
         return self.lines.lines.get(utterance.utt_id) == self._line(utterance)

@@ -99,9 +99,8 @@ class InverseTransformHead(nn.Module):
         # Only the length is needed of the ones: the sum of squared windows, at the ends too.
         ones = torch.ones_like(spectrum[:1, :1])
         if isinstance(edges, Padding):
-            before_the_end = -(
-                -self.first // self.hop_length
-            )  # frames that begin before the last sample, and are later
+            # Frames that begin before the last sample, and are later.
+            before_the_end = -(-self.first // self.hop_length)
             spectrum = edges.cleared(spectrum, before_the_end)
             ones = edges.cleared(torch.ones_like(spectrum[:, :1]), before_the_end)
         frames = torch.matmul(spectrum.transpose(1, 2), self.basis.to(spectrum.dtype))

@@ -28,7 +28,7 @@ class JsonLines:
 
     def __init__(self, path: Path, key: KeyOfLine, others: Iterable[Path] = ()) -> None:
         self.path, self._key = path, key
-        files = sorted({*others, path}, key=_changed)
+        files = sorted({*others, path}, key=lambda file: (_changed(file), str(file)))
         self.lines = {key(line): line for file in files for line in read_json_lines(file, key)}
         self._stream: TextIO | None = None
 

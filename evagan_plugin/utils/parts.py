@@ -6,7 +6,6 @@ call without ``--part``, after them, takes up all journals, does what is missing
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from evagan_plugin.errors import UsageError
@@ -58,6 +57,5 @@ def files_of_parts(path: Path, part: Part | None = None) -> list[Path]:
     For the whole all such files; for a part those of divisions into another number of parts, which may hold what is
     this part's now.
     """
-    same = f".*of{part.count}{path.suffix}" if part else ""
     found = path.parent.glob(f"{path.stem}.*of*{path.suffix}")
-    return sorted(file for file in found if not (same and fnmatchcase(file.name, f"{path.stem}{same}")))
+    return sorted(file for file in found if not (part and file.name.endswith(f"of{part.count}{path.suffix}")))

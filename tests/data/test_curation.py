@@ -193,6 +193,13 @@ def test_other_rules_measure_nothing_again_and_the_same_call_gives_the_same_byte
     assert "short" in DataDir.read(out / "kept").segments
 
 
+def test_a_part_measures_nothing_again_that_a_whole_run_has(source, tmp_path, monkeypatch):
+    curate(source, tmp_path / "out", OPEN)
+    monkeypatch.setattr(curation, "measure_item", lambda task: pytest.fail(f"{task.item.utt_id} measured again"))
+    counts = [curate_part(source, tmp_path / "out", OPEN, Part(number, 2)) for number in (1, 2)]
+    assert all(isinstance(one, PartCounts) for one in counts) and sum(one.readable for one in counts) > 0
+
+
 def test_a_changed_file_is_measured_again(source, tmp_path):
     out = tmp_path / "out"
     curate(source, out, OPEN)

@@ -69,3 +69,9 @@ def test_conversion_keeps_them(trained, evagan, tmp_path, kind):
     assert evagan("pack", trained, tmp_path / "packed", "--discriminators")[0] == 0
     status, said, _ = evagan("convert", tmp_path / "packed", tmp_path / "out", "--to", kind)
     assert status == 0 and "with discriminators, after 6 steps" in said
+
+
+def test_another_model_in_their_place_leaves_none(trained, evagan, tmp_path):
+    assert evagan("pack", trained, tmp_path / "packed", "--discriminators")[0] == 0
+    assert evagan("pack", trained, tmp_path / "packed")[0] == 0
+    assert not (tmp_path / "packed" / FILE).exists()

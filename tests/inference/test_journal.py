@@ -64,6 +64,12 @@ def test_parts_and_the_call_that_joins_them_give_the_files_of_one_call(synth, tm
     assert synth(one) == ({"a", "b", "c"}, {}), "a call that no part came before does as it is told"
 
 
+def test_parts_of_another_division_take_up_what_is_made_and_leave_it_to_the_others(synth, tmp_path):
+    for number in (1, 2):
+        synth(tmp_path / "out", Part(number, 2))
+    assert [synth(tmp_path / "out", Part(number, 3)) for number in (1, 2, 3)] == [(set(), {})] * 3
+
+
 def test_what_has_changed_is_made_again_and_what_failed_is_tried_again(synth, source, tmp_path):
     out = tmp_path / "out"
     (source / "b.wav").write_bytes(b"RIFF")

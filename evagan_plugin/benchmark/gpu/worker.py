@@ -57,10 +57,15 @@ class Worker:
             return
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._process.start()
-        theirs.close()
-        self._answer(self.deadline)
+        process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        try:
+            process.start()
+            self._process = process
+            theirs.close()
+            self._answer(self.deadline)
+        except (OSError, EOFError) as error:
+            self.stop()
+            raise EvaganError(f"its process did not start: {error or 'it died'}") from error
 
     def stop(self) -> None:
         """Kill the process, whatever it does; the next call has a new one."""

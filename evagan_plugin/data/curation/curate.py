@@ -121,7 +121,7 @@ def curate_part(source: Path, out: Path, rules: CurationRules, part: Part, jobs:
     items = in_part(part, read_items(DataDir.read(source)), lambda item: item.source)
     path = part.file(out / JOURNAL)
     with locked(out / f".{path.name}.lock"):
-        journal = open_journal(path, files_of_parts(out / JOURNAL, part))
+        journal = open_journal(path, [out / JOURNAL, *files_of_parts(out / JOURNAL, part)])
         found = _find(items, rules, jobs, journal)
         journal.close(found.keys)
     return PartCounts(sum(line["row"] is not None for line in found.lines), len(found.unreadable()))
