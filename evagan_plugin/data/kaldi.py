@@ -242,7 +242,7 @@ class DataDir:
 
         Raises:
             UsageError: If the directory or ``wav.scp`` is missing, a line is malformed, or the files disagree about
-                the utterances, or not one of the relative paths in ``wav.scp`` leads to a file.
+                the utterances.
         """
         path = Path(path)
         if not (path / "wav.scp").is_file():
@@ -252,7 +252,6 @@ class DataDir:
         wav = read_scp(path / "wav.scp", pipes)
         data = cls(wav=wav, segments=_read_segments(path / "segments"), **tables)
         data.check(path)
-        check_relative(path / "wav.scp", wav.values())
         return data
 
     def check(self, where: str | Path = "data") -> None:

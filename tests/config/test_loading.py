@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from evagan_plugin.config import (
     MelStatistics,
     VocoderConfig,
+    VocosConfig,
     build_config,
     config_difference,
     config_to_dict,
@@ -244,9 +245,12 @@ FIELDS = {
     for field, kind in (
         (field, type(getattr(load_preset("eva_gan_mini_16k"), field.name)))
         for field in dataclasses.fields(VocoderConfig)
-        if field.name != "mel_statistics"
+        if field.name not in ("mel_statistics", "vocos")
     )
-} | {"mel_statistics": [field.name for field in dataclasses.fields(MelStatistics)]}
+} | {
+    name: [field.name for field in dataclasses.fields(kind)]
+    for name, kind in {"mel_statistics": MelStatistics, "vocos": VocosConfig}.items()
+}
 scalars = st.none() | st.booleans() | st.integers(-10, 5000) | st.floats() | st.text(max_size=8)
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=3)

@@ -43,7 +43,7 @@ def one(**fields: object) -> dict:
         ({"source": SOURCES}, "unknown config field 'source': did you mean 'sources'"),
         ({"sources": [{"name": "a", "path": "b"}]}, "config field 'sources.0.share' is missing: give it$"),
         (one(name="a b"), "name 'a b': no white space"),
-        (one(path=""), "path '': a Kaldi data directory is needed"),
+        (one(path=""), "path '': a Kaldi data directory or a folder of shards is needed"),
         ({"sources": []}, "sources: .*at least 1 item"),
         (one(share=0), "sources: every share is 0"),
         ({"sources": [SOURCES[0], SOURCES[0]]}, "sources: 2 have the name 'speech'"),

@@ -139,5 +139,5 @@ def test_unreadable_files_leave_the_rate_to_the_others(tmp_path):
     assert common_sample_rate(items) == 22050
     (reference / "b.wav").write_bytes(b"")
     items, _ = match(reference, {"again": reference})
-    with pytest.raises(UsageError, match=r"can be read \(again, 'b' is .*b\.wav\); relative paths in a wav.scp"):
+    with pytest.raises(UsageError, match=r"can be read \(again, 'b' is .*b\.wav\)$"):
         common_sample_rate(items)

@@ -35,7 +35,7 @@ def place(recipe):
 @pytest.mark.parametrize(
     ("options", "status", "said"),
     [
-        (["--stages", 2], 2, "unknown option --stages; known: --compare_exps"),
+        (["--stages", 2], 2, "unknown option --stages; known: --cmd --compare_exps"),
         (["--stage", 3, "--stop_stage", 2], 2, "--stage 3 is greater than --stop_stage 2"),
         (["--train_config", "conf/none.yaml"], 2, "there is no conf/none.yaml"),
         (["--tuning", "conf/tuning/none.yaml"], 2, "there is no conf/tuning/none.yaml"),
