@@ -6,7 +6,8 @@ import subprocess
 import pytest
 
 SHARED = ("voc.sh", "cmd.sh", "path.sh", "utils")
-SHARED_BY_TRAININGS = ("ablate.sh", "conf/tuning")
+SHARED_BY_TRAININGS = ("conf/tuning",)
+SHARED_BY_SINGLE_CORPORA = ("ablate.sh",)
 SHARED_BY_MIXES = ("mix.sh",)
 
 
@@ -26,7 +27,10 @@ def test_every_corpus_has_the_same_parts(corpora, egs):
         for part in ("local/data.sh", "README.md", *["conf"] * trains):
             assert (corpus / part).exists(), f"{corpus}/{part}"
         mixes = (corpus / "mix.yaml").exists()
-        for name in (*SHARED, *SHARED_BY_TRAININGS * trains, *SHARED_BY_MIXES * mixes):
+        # Ablations are of one training set, which a mix has not.
+        assert (corpus / "ablate.sh").exists() == (trains and not mixes)
+        shared_by_some = (*SHARED_BY_TRAININGS * trains, *SHARED_BY_SINGLE_CORPORA * (trains and not mixes))
+        for name in (*SHARED, *shared_by_some, *SHARED_BY_MIXES * mixes):
             link = corpus / name
             assert link.is_symlink(), f"{link} is a copy"
             assert not link.readlink().is_absolute()

@@ -1,1 +1,0 @@
-../../TEMPLATE/voc1/ablate.sh
