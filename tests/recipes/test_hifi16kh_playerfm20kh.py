@@ -1,6 +1,7 @@
 """The paper's corpora, on small trees: from the Hub to data directories; and all the way to a model, of real audio."""
 
 import tarfile
+import zipfile
 
 import pytest
 import yaml
@@ -37,7 +38,7 @@ def test_the_corpora_are_downloaded_unpacked_and_split(recipe, run, on_the_hub, 
     assert done.returncode == 0, done.stderr
     music, speech = DataDir.read(place / "data" / "music"), DataDir.read(place / "data" / "speech")
     assert (len(music.wav), len(speech.wav)) == (10, 4)
-    assert any("/part-000/part/more" in path for path in music.wav.values())
+    assert any("/part-000.tar.unpacked/part/more" in path for path in music.wav.values())
     test = DataDir.read(place / "data" / "test")
     assert sorted(test.category.values()) == ["music", "speech"]
     assert not set(test.utterances) & (set(music.wav) | set(speech.wav))
@@ -53,10 +54,26 @@ def test_a_damaged_archive_and_a_missing_corpus_are_told(recipe, run, on_the_hub
     archive.write_bytes(archive.read_bytes()[:5000])
     done = run(place, "python", "local/unpack.py", folder)
     assert (done.returncode, "part-000.tar, download it again: " in done.stderr) == (1, True)
-    assert not (folder / "part-000").exists()
+    assert not list(folder.glob("*.unpacked"))
     done = run(place, "local/data.sh", "--corpora", tmp_path / "hub")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "hub/hifi-16kh: there is no such folder; hifi-16kh and playerfm-20000h lie in" in done.stderr
+
+
+def test_a_folder_of_an_archives_name_and_another_archive_do_not_keep_it_packed(recipe, run, on_the_hub):
+    place = recipe("hifi16kh_playerfm20kh/voc1")
+    folder = on_the_hub[REPOS["music"]]
+    noise(folder / "part-000" / "loose.wav", 2)
+    with zipfile.ZipFile(folder / "part-000.zip", "w") as archive:
+        archive.write(folder / "part-000" / "loose.wav", "zipped.wav")
+    done = run(place, "python", "local/unpack.py", folder)
+    assert done.returncode == 0, done.stderr
+    names = {str(path.relative_to(folder)) for path in folder.glob("part-000*/**/*.wav")}
+    assert names == {
+        "part-000/loose.wav",
+        "part-000.zip.unpacked/zipped.wav",
+        *(f"part-000.tar.unpacked/part/more {number}.wav" for number in range(6)),
+    }
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Unpack every archive (tar, zip) below a folder into a folder of its name beside it: ``unpack.py FOLDER``.
+"""Unpack every archive (tar, zip) below a folder into ``ARCHIVE.unpacked`` beside it: ``unpack.py FOLDER``.
 
 What is unpacked is not unpacked again, and a folder is there only when it is whole. The archives stay: without them
 they would be downloaded again.
@@ -22,8 +22,7 @@ def unpack(archive: Path) -> None:
     Raises:
         EvaganError: If it is damaged, or the disk has not as much room as it takes itself.
     """
-    suffix = next(suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if archive.name.endswith(suffix))
-    target = archive.with_name(archive.name.removesuffix(suffix))
+    target = archive.with_name(f"{archive.name}.unpacked")
     if target.is_dir():
         return
     size, free = archive.stat().st_size, shutil.disk_usage(archive.parent).free
@@ -32,7 +31,7 @@ def unpack(archive: Path) -> None:
     unfinished = archive.with_name(f".{target.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     with library_errors(f"{archive}, download it again"):
-        shutil.unpack_archive(archive, unfinished, filter=None if suffix == ".zip" else "data")
+        shutil.unpack_archive(archive, unfinished, filter=None if archive.suffix == ".zip" else "data")
         unfinished.rename(target)
 
 
