@@ -91,7 +91,7 @@ def test_the_disk_is_asked_first(dataset, fetch):
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(["3/2"], "part '3/2' is not K/N"), (["1/1", "*.flac"], "no file of the data set matches '*.flac'")],
+    [(["3/2"], "--part 3/2: it is K/N"), (["1/1", "*.flac"], "no file of the data set matches '*.flac'")],
 )
 def test_wrong_choices_are_told(dataset, fetch, options, said):
     with serve(Hub({REPO: dataset})) as hub:

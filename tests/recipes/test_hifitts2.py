@@ -148,11 +148,20 @@ def test_a_chapter_that_is_another_recording_is_left_out(prepare, librivox):
         ("manifest", "{", "manifest_44khz.json:1: no JSON"),
         ("manifest", '{"speaker": "1"}', "manifest_44khz.json:1: no audio_filepath, set in it; it has speaker"),
         ("manifest", '{"audio_filepath": "a.flac", "speaker": 1, "set": "x"}', "set 'x' of a.flac is not train, dev"),
-        (
-            "chapters",
-            '{"url": "", "chapter_filepath": "a", "utterances": [{"audio_filepath": "../a"}]}',
-            "does not lie",
+        ("manifest", "7", "manifest_44khz.json:1: no JSON object, but 7: another version of the table"),
+        ("chapters", "null", "chapters_44khz.json:1: no JSON object, but null"),
+        *(
+            ("chapters", '{"url": "", "chapter_filepath": "a", "utterances": ' + cuts + "}", f"khz.json:1: {said}")
+            for cuts, said in (
+                ('[{"audio_filepath": "../a"}]', "audio_filepath '../a' does not lie in the corpus"),
+                ('[{"path": "a"}]', "audio_filepath of an utterance is null, no text"),
+                ('["a"]', "utterances is no list of objects"),
+                ('[{"audio_filepath": "a", "offset": "1.5", "duration": 2}]', 'offset of a is "1.5", no seconds'),
+                ('[{"audio_filepath": "a", "offset": 1.5}]', "duration of a is null, no seconds"),
+                ('[{"audio_filepath": "a", "offset": 0, "duration": NaN}]', "duration of a is NaN, no seconds"),
+            )
         ),
+        ("chapters", '{"url": 1, "chapter_filepath": "a", "utterances": []}', "url and chapter_filepath are not both"),
     ],
 )
 def test_tables_of_another_kind_are_told(recipe, run, tmp_path, name, text, said):
@@ -160,6 +169,20 @@ def test_tables_of_another_kind_are_told(recipe, run, tmp_path, name, text, said
     write_tables(tmp_path / "corpus", CHAPTERS, "http://127.0.0.1:9")
     (tmp_path / "corpus" / f"{name}_44khz.json").write_text(text + "\n")
     done = run(place, "python", "local/download.py", tmp_path / "corpus", 1, "1/1")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("hours", "part", "said"),
+    [
+        ("abc", "1/1", "--hours abc: it is a number of hours, or 0 for all"),
+        ("nan", "1/1", "--hours nan: it is"),
+        ("1", "3/2", "--part 3/2: it is K/N"),
+    ],
+)
+def test_wrong_choices_are_told(recipe, run, tmp_path, hours, part, said):
+    done = run(recipe("hifitts2/voc1"), "python", "local/download.py", tmp_path, hours, part)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert said in done.stderr
 

@@ -18,6 +18,7 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import disable_progress_bars
 
 from evagan_plugin.errors import EvaganError, UsageError, library_errors, one_line_errors
+from evagan_plugin.utils.parts import Part
 from evagan_plugin.utils.progress import track
 
 FILES_AT_ONCE = 4
@@ -39,14 +40,12 @@ def chosen(names: list[str], part: str, patterns: list[str]) -> list[str]:
     Raises:
         UsageError: If the part is not K/N, or a pattern matches nothing.
     """
-    number, _, count = part.partition("/")
-    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
-        raise UsageError(f"part '{part}' is not K/N with K from 1 to N")
+    mine = Part.parse(part)
     for pattern in patterns:
         if not fnmatch.filter(names, pattern):
             raise UsageError(f"no file of the data set matches '{pattern}'")
     wanted = [name for name in names if not patterns or any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
-    return wanted[int(number) - 1 :: int(count)]
+    return wanted[mine.number - 1 :: mine.count]
 
 
 def check_room(folder: Path, missing: dict[str, int]) -> None:

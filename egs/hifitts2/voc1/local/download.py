@@ -11,6 +11,7 @@ of the development and the test set go first. ``PART`` is ``K/N``: every N-th ch
 
 import itertools
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -20,13 +21,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.error import HTTPError
 
-from manifest import AUDIO, CHAPTERS, ERRORS, MANIFESTS, find_table, read_lines, set_of
+from manifest import ANOTHER_VERSION, AUDIO, CHAPTERS, ERRORS, MANIFESTS, find_table, read_lines, set_of
 
 from evagan_plugin.audio.io import downmix, load_audio, save_audio
 from evagan_plugin.data.corpus import stable_hash
 from evagan_plugin.errors import EvaganError, UsageError, library_errors, one_line_errors
 from evagan_plugin.utils.fetch import fetch
 from evagan_plugin.utils.files import write_text
+from evagan_plugin.utils.parts import Part
 from evagan_plugin.utils.progress import track
 
 CHAPTERS_AT_ONCE = 8
@@ -50,19 +52,36 @@ def choose(corpus: Path, hours: float, part: str) -> list[Chapter]:
     Raises:
         UsageError: If the part is not K/N, or a table is missing or malformed.
     """
-    number, _, count = part.partition("/")
-    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
-        raise UsageError(f"part '{part}' is not K/N with K from 1 to N")
+    mine = Part.parse(part)
     table = find_table(corpus, (CHAPTERS,))
     chapters = list(read_lines(table, "url", "chapter_filepath", "utterances"))
+    for number, chapter in enumerate(chapters, 1):
+        _check(chapter, f"{table}:{number}")
     chapters.sort(key=lambda chapter: stable_hash(chapter["chapter_filepath"]))
-    for cut in (cut for chapter in chapters for cut in _cuts(chapter)):
-        path = PurePosixPath(cut["audio_filepath"])
-        if path.is_absolute() or ".." in path.parts:
-            raise UsageError(f"{table}: audio_filepath '{path}' does not lie in the corpus")
     if hours:
         chapters = _first_hours(_judged_first(chapters, corpus), hours)
-    return chapters[int(number) - 1 :: int(count)]
+    return chapters[mine.number - 1 :: mine.count]
+
+
+def _check(chapter: Chapter, place: str) -> None:
+    if not all(isinstance(chapter[name], str) for name in ("url", "chapter_filepath")):
+        raise UsageError(f"{place}: url and chapter_filepath are not both text; {ANOTHER_VERSION}")
+    cuts = chapter["utterances"]
+    if not (isinstance(cuts, list) and all(isinstance(cut, dict) for cut in cuts)):
+        raise UsageError(f"{place}: utterances is no list of objects; {ANOTHER_VERSION}")
+    for cut in cuts:
+        name = cut.get("audio_filepath")
+        if not isinstance(name, str):
+            raise UsageError(
+                f"{place}: audio_filepath of an utterance is {json.dumps(name)}, no text; {ANOTHER_VERSION}"
+            )
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise UsageError(f"{place}: audio_filepath '{path}' does not lie in the corpus")
+        for field in ("offset", "duration"):
+            seconds = cut.get(field)
+            if not (isinstance(seconds, int | float) and 0 <= seconds < math.inf):
+                raise UsageError(f"{place}: {field} of {path} is {json.dumps(seconds)}, no seconds; {ANOTHER_VERSION}")
 
 
 def _judged_first(chapters: list[Chapter], corpus: Path) -> list[Chapter]:
@@ -84,7 +103,7 @@ def _first_hours(chapters: list[Chapter], hours: float) -> list[Chapter]:
 
 def seconds_of(chapter: Chapter) -> float:
     """Return the seconds of a chapter that are cut out."""
-    return sum(float(cut["duration"]) for cut in _cuts(chapter))
+    return sum(cut["duration"] for cut in _cuts(chapter))
 
 
 def _cuts(chapter: Chapter) -> list[dict[str, Any]]:
@@ -184,10 +203,21 @@ def main(corpus: Path, hours: float, part: str) -> None:
         sys.stderr.write(f"  left out: {chapter['url']}: {chapter['error_reason']}\n")
 
 
+def parse_hours(text: str) -> float:
+    """Read what ``HOURS`` was given (raises :class:`UsageError`)."""
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not 0 <= hours < math.inf:
+        raise UsageError(f"--hours {text}: it is a number of hours, or 0 for all")
+    return hours
+
+
 def _text(chapters: list[Chapter]) -> str:
     return "".join(f"{json.dumps(chapter, ensure_ascii=False)}\n" for chapter in chapters)
 
 
 if __name__ == "__main__":
     with one_line_errors("download.py"):
-        main(Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3])
+        main(Path(sys.argv[1]), parse_hours(sys.argv[2]), sys.argv[3])

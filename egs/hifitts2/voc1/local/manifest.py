@@ -12,6 +12,7 @@ CHAPTERS = "chapters_44khz.json"
 MANIFESTS = ("manifest_filtered_44khz.json", "manifest_44khz.json")
 """Without the chapters that could not be downloaded, as NVIDIA's script writes it, or else all."""
 ERRORS = "errors_44khz.json"
+ANOTHER_VERSION = "another version of the table than this recipe knows"
 ORIGIN = (
     "HiFiTTS-2 has manifest_44khz.json and chapters_44khz.json, from https://huggingface.co/datasets/nvidia/hifitts-2, "
     "and audio_44khz/, which NVIDIA's speech data processor or local/data.sh without --corpus_dir downloads"
@@ -39,7 +40,7 @@ def read_lines(path: Path, *fields: str) -> Iterator[dict[str, Any]]:
         fields: What every line must have.
 
     Raises:
-        UsageError: If a line is no JSON or lacks a field; with its number.
+        UsageError: If a line is no JSON object or lacks a field; with its number.
     """
     with path.open(encoding="utf-8") as stream:
         for number, text in enumerate(stream, 1):
@@ -47,10 +48,11 @@ def read_lines(path: Path, *fields: str) -> Iterator[dict[str, Any]]:
                 line = json.loads(text)
             except ValueError as error:
                 raise UsageError(f"{path}:{number}: no JSON ({error}): download it again") from None
+            if not isinstance(line, dict):
+                raise UsageError(f"{path}:{number}: no JSON object, but {text.strip()[:40]}: {ANOTHER_VERSION}")
             if lacking := [field for field in fields if field not in line]:
                 raise UsageError(
-                    f"{path}:{number}: no {', '.join(lacking)} in it; it has {', '.join(line)}: another version of the "
-                    "table than this recipe knows"
+                    f"{path}:{number}: no {', '.join(lacking)} in it; it has {', '.join(line)}: {ANOTHER_VERSION}"
                 )
             yield line
 
