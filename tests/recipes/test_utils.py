@@ -255,3 +255,50 @@ def test_output_is_made_again_for_newer_input_and_for_another_way(utils, run, tm
     done = run(tmp_path, "bash", "-c", script)
     assert done.returncode == status, done.stderr
     assert done.stdout.split() == ["1", "3"]
+
+
+STAGE = """set -euo pipefail; . "{utils}/stages.sh"; nj=20
+recorded() {{ echo "$*"; [[ $1 != --num-threads ]] || {{ mkdir -p "$(dirname "$3")"; echo "# said" >"$3"; }}; }}
+data_cmd=(recorded)
+{call}
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "command", "log", "joined_with"),
+    [
+        (
+            "curate in out rules --against other",
+            "evagan curate in out --rules rules",
+            "out/log/curate",
+            "--against other",
+        ),
+        ("format in out --sample-rate 16000", "evagan format in out --sample-rate 16000", "out/log/format", ""),
+    ],
+)
+def test_data_are_worked_on_in_parts_and_the_joining_job_has_cores_for_its_processes(
+    utils, run, tmp_path, call, command, log, joined_with
+):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "wav.scp").write_text("".join(f"{number} {number}.wav\n" for number in range(18)))
+    done = run(tmp_path, "bash", "-c", STAGE.format(utils=utils, call=call))
+    assert done.returncode == 0, done.stderr
+    parts, joining = done.stdout.splitlines()
+    assert parts == f"JOB=1:18 {log}.JOB.log {command} --part JOB/18 && touch {log}.JOB.done"
+    assert joining == f"--num-threads 16 {log}.log {command} --nj 16 {joined_with}".rstrip()
+
+
+@pytest.mark.parametrize(
+    ("then", "changed"),
+    [
+        ("true", False),
+        ("echo card >model/README.md", False),
+        ("echo b >model/config.yaml", True),
+        ("touch -d '1 minute ago' model/weights", True),
+    ],
+)
+def test_the_state_of_a_model_directory_is_that_of_its_files(utils, run, tmp_path, then, changed):
+    script = f'''set -eu; . "{utils}/stages.sh"; mkdir model; touch model/weights model/config.yaml; ln -s model link
+        before=$(state_of link); {then}; [ "${{before}}" = "$(state_of link)" ] || echo changed'''
+    done = run(tmp_path, "bash", "-c", script)
+    assert (done.returncode, done.stdout) == (0, "changed\n" * changed), done.stderr

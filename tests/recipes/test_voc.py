@@ -121,14 +121,17 @@ def test_kaldi_utils_are_used_where_there_is_kaldi(place, run, tmp_path):
     """The run.pl of KALDI_ROOT, which leaves a trace, runs the jobs."""
     utils = tmp_path / "kaldi" / "egs" / "wsj" / "s5" / "utils"
     utils.mkdir(parents=True)
-    (utils / "run.pl").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/trace\nlog=$1; shift; "$@" > $log 2>&1\n')
+    (utils / "run.pl").write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/trace\nshift 2; log=$1; shift; "$@" > $log 2>&1\n'
+    )
     (utils / "run.pl").chmod(0o755)
     for name in ("train", "dev", "test"):
         (place / "dump" / name / "log").mkdir(parents=True)
     words = ["./run.sh", "--stage", 2, "--stop_stage", 2, "--nj", 1]
     done = run(place, *words, KALDI_ROOT=str(tmp_path / "kaldi"))
     assert done.returncode == 0, done.stderr
-    assert len((tmp_path / "trace").read_text().splitlines()) == 3
+    calls = (tmp_path / "trace").read_text().splitlines()
+    assert [call.split()[:2] for call in calls] == [["--num-threads", "1"]] * 3
 
 
 def test_a_model_of_another_recipe_is_judged_on_music(recipe, run):

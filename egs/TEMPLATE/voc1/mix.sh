@@ -6,10 +6,12 @@ set -euo pipefail
 
 stage=1       # First stage to run.
 stop_stage=7  # Last stage to run.
-nj=4          # Jobs at a time, in stages 2, 4 and 5.
+nj=4          # Parts that stages 2, 4 and 5 are divided in, which run beside each other.
 datadir=data  # Kaldi data directories of stage 1.
 dumpdir=dump  # Formatted data directories of stage 2.
 valid_set=dev # Name of the validation set.
+cmd=""        # Where jobs run: local or slurm (cmd.sh); EVAGAN_BACKEND, or local, if empty.
+job_options="" # Options for every job of stages 2, 4 and 5, e.g. "--max-jobs-run 50 --time 4:00:00 --retries 2".
 mix=mix.yaml  # What is mixed; the paths of its sources are dump/NAME.
 curation=conf/curation.yaml # Rules of curation, for source NAME those of conf/curation_NAME.yaml if it is there; if empty, nothing is curated.
 skip_broken=false # Go on without broken audio files.
@@ -21,29 +23,19 @@ FORWARD_TO=./voc.sh
 . ./cmd.sh
 . utils/stages.sh
 
-# run_logged LOG COMMAND ...: run a command of stage 2 as a job and show what it says.
-run_logged() {
-    local code=0
-    "${data_cmd[@]}" "$@" || code=$?
-    grep -v '^#' "$1" >&2 || true
-    [ "${code}" -eq 0 ] || die "that failed, the log is $1"
-}
-
 # prepare_source NAME: curate and format data/NAME to dump/NAME.
 prepare_source() {
-    local name=$1 data=${datadir}/$1 curated=${dumpdir}/curated/$1 rules=${curation} options=()
+    local name=$1 data=${datadir}/$1 curated=${dumpdir}/curated/$1 rules=${curation} options=(--sample-rate "${sample_rate}")
     if [ -n "${curation}" ]; then
         [ ! -s "${curation%.yaml}_${name}.yaml" ] || rules=${curation%.yaml}_${name}.yaml
         say "curation of ${data} by ${rules}"
-        run_logged "${curated}/log/curate.log" evagan curate "${data}" "${curated}" --rules "${rules}" --nj "${nj}" \
-            "${against[@]}"
+        curate "${data}" "${curated}" "${rules}" "${against[@]}"
         against+=(--against "${curated}")
         data=${curated}/kept
     fi
     [ "${skip_broken}" = false ] || options+=(--skip-broken)
     say "${data} to ${dumpdir}/${name}, ${sample_rate} Hz, mono, 16 bits"
-    run_logged "${dumpdir}/${name}/log/format.log" \
-        evagan format "${data}" "${dumpdir}/${name}" --sample-rate "${sample_rate}" --nj "${nj}" "${options[@]}"
+    format "${data}" "${dumpdir}/${name}" "${options[@]}"
 }
 
 [ "${stage}" -le "${stop_stage}" ] || usage "--stage ${stage} is greater than --stop_stage ${stop_stage}"
@@ -57,9 +49,9 @@ sources=()
 
 # The sources take the place of a training set, which voc.sh asks for all the same: it is the development set.
 run_voc() { # FIRST LAST
-    ./voc.sh "${forwarded[@]}" --mix "${mix}" --nj "${nj}" --datadir "${datadir}" --dumpdir "${dumpdir}" \
-        --train_set "${valid_set}" --valid_set "${valid_set}" --skip_broken "${skip_broken}" \
-        --train_config "${train_config}" --stage "$1" --stop_stage "$2"
+    ./voc.sh "${forwarded[@]}" --mix "${mix}" --nj "${nj}" --cmd "${cmd}" --job_options "${job_options}" \
+        --datadir "${datadir}" --dumpdir "${dumpdir}" --train_set "${valid_set}" --valid_set "${valid_set}" \
+        --skip_broken "${skip_broken}" --train_config "${train_config}" --stage "$1" --stop_stage "$2"
 }
 
 # In braces, so that bash has read all of it when it starts: the file may be edited during a long run.

@@ -48,29 +48,6 @@ listen_opts=""                     # Options for `evagan listen create`, quoted 
 . ./cmd.sh
 . utils/stages.sh
 
-# curate SET: curate a data directory to DUMPDIR/curated/SET/kept and show what was left out.
-curate() {
-    local code=0 parts out=${dumpdir}/curated/$1 command
-    command=(evagan curate "${datadir}/$1" "${out}" --rules "${curation}")
-    count_parts "${datadir}/$1/wav.scp"
-    in_parts data_cmd "${out}/log/curate" "$(contents_of "${curation}" "${datadir}/$1"/*)" "${command[@]}"
-    "${data_cmd[@]}" "${out}/log/curate.log" "${command[@]}" --nj "${join_nj}" || code=$?
-    grep -v '^#' "${out}/log/curate.log" >&2 || true
-    [ "${code}" -eq 0 ] || die "${datadir}/$1 was not curated"
-}
-
-# format DATA_DIR SET [OPTION ...]: format a data directory to DUMPDIR/SET and show what was done to it.
-format() {
-    local data=$1 code=0 parts log=${dumpdir}/$2/log/format command
-    command=(evagan format "${data}" "${dumpdir}/$2" "${@:3}")
-    count_parts "${data}/wav.scp"
-    in_parts data_cmd "${log}" "$(contents_of "${data}"/*)" "${command[@]}"
-    "${data_cmd[@]}" "${log}.log" "${command[@]}" --nj "${join_nj}" || code=$?
-    grep -v '^#' "${log}.log" >&2 || true
-    [ "${code}" -eq 0 ] ||
-        die "${data} was not formatted; if that is for broken audio, --skip_broken true goes on without it"
-}
-
 # follow LOG: show the course of a training while it runs; end_follow ends it.
 follow() {
     mkdir -p "$(dirname "$1")"
@@ -89,10 +66,11 @@ trap end_follow EXIT
 
 # synthesize OUT_DIR WAV_SCP MODEL [OPTION ...]: synthesise in parallel, to OUT_DIR/wav.scp.
 synthesize() {
-    local out=$1 scp=$2 model=$3 parts made_by command synth_job=("${synth_cmd[@]}" --gpu "$((ngpu > 0))")
+    local out=$1 scp=$2 model=$3 parts join_nj state made_by command synth_job=("${synth_cmd[@]}" --gpu "$((ngpu > 0))")
     shift 3
-    made_by="$(readlink -f "${model}") $*"
-    if is_made "${out}" "${made_by}" "${scp}" "${model}"; then
+    state=$(state_of "${model}")
+    made_by="$(readlink -f "${model}") ${state} $*"
+    if is_made "${out}" "${made_by}" "${scp}"; then
         say "${out} is up to date"
         return
     fi
@@ -101,7 +79,7 @@ synthesize() {
     say "synthesis in ${parts} part(s), logs are ${out}/log/synth.*log"
     # Until all are there: parts of another model must not be taken for this one's.
     rm -f "${out}/wav.scp"
-    in_parts synth_job "${out}/log/synth" "$(contents_of "$(dirname "${scp}")"/*) $(state_of "${model}")" "${command[@]}"
+    in_parts synth_job "${out}/log/synth" "$(contents_of "$(dirname "${scp}")"/*) ${state}" "${command[@]}"
     "${synth_job[@]}" "${out}/log/synth.log" "${command[@]}"
     note_made "${out}" "${made_by}"
 }
@@ -165,7 +143,6 @@ if [ -n "${tuning}" ]; then
     train_config=${exp}/train.yaml
 fi
 data_options=() more_train_options=() listen_options=()
-join_nj=$((nj < 16 ? nj : 16)) # Of the one job that joins parts and does what they have left.
 eval "data_options=(${local_data_opts}) more_train_options=(${train_args}) listen_options=(${listen_opts})"
 
 stage_1() {
@@ -191,11 +168,11 @@ stage_2() {
         data=${datadir}/${set}
         if [ -n "${curation}" ] && [ "${set}" = "${train_set}" ]; then
             say "curation of ${data}"
-            curate "${set}"
+            curate "${data}" "${dumpdir}/curated/${set}" "${curation}"
             data=${dumpdir}/curated/${set}/kept
         fi
         say "${data} to ${dumpdir}/${set}, ${sample_rate} Hz, mono, 16 bits"
-        format "${data}" "${set}" "${format_options[@]}"
+        format "${data}" "${dumpdir}/${set}" "${format_options[@]}"
     done
 }
 
@@ -249,7 +226,7 @@ stage_4() {
 }
 
 stage_5() {
-    local set out systems made models options parts score_job=("${score_cmd[@]}" --gpu "$((ngpu > 0))")
+    local set out systems made models options parts join_nj score_job=("${score_cmd[@]}" --gpu "$((ngpu > 0))")
     say "stage 5: scoring"
     rm -f "${exp}/RESULTS.md.part"
     for set in "${tests[@]}"; do
@@ -270,7 +247,7 @@ stage_5() {
         count_parts "${dumpdir}/${set}/wav.scp"
         in_parts score_job "${out}/log/score" "$(contents_of "${dumpdir}/${set}"/* "${made[@]/%//synth.jsonl}")" \
             evagan score "${dumpdir}/${set}" "${systems[@]}" "${options[@]}"
-        "${score_job[@]}" "${out}/log/compare.log" \
+        "${score_job[@]}" --num-threads "${join_nj}" "${out}/log/compare.log" \
             evagan compare "${dumpdir}/${set}" "${systems[@]}" "${options[@]}" --results "${out}/RESULTS.md" \
             "${models[@]}" ${protocol:+--protocol "${protocol}"} --nj "${join_nj}"
         evagan plot "${dumpdir}/${set}" "${systems[@]}" --out "${out}/spectrograms.png" >/dev/null

@@ -42,10 +42,12 @@ is_made() {
 # note_made OUT_DIR HOW: note that all of OUT_DIR has been made, and how.
 note_made() { echo "$2" >"$1/.made_by"; }
 
-# count_parts TABLE: set `parts`, in how many the work on the lines of a table is divided.
+# count_parts TABLE: set `parts`, in how many the work on the lines of a table is divided, and `join_nj`, how many processes
+# the one job takes that joins them and does what they have left.
 count_parts() {
     parts=$(wc -l <"$1")
     parts=$((parts < nj ? parts : nj))
+    join_nj=$((nj < 16 ? nj : 16))
 }
 
 # in_parts RUNNER NAME HOW COMMAND ...: run COMMAND --part K/N for every K, N being `parts`, as jobs of RUNNER, the name of an
@@ -78,8 +80,30 @@ in_parts() {
 # contents_of FILE ...: print what changes when the files do; what is no file is passed over.
 contents_of() { cat "$@" 2>/dev/null | cksum; }
 
-# state_of FILE: print what changes when a file is written again, without reading it.
-state_of() { stat -L --format '%n %s %y' "$1"; }
+# state_of PATH: print what changes when a file, or one of a directory, is written again, without reading it.
+state_of() { find -L "$1" -maxdepth 1 -type f ! -name '*.md' -printf '%p %s %T+\n' | sort; }
+
+# curate DATA_DIR OUT_DIR RULES [OPTION ...]: curate a data directory to OUT_DIR/kept and show what was left out; the options
+# are for the call that joins parts alone.
+curate() {
+    local data=$1 out=$2 code=0 parts join_nj command=(evagan curate "$1" "$2" --rules "$3")
+    count_parts "${data}/wav.scp"
+    in_parts data_cmd "${out}/log/curate" "$(contents_of "$3" "${data}"/*)" "${command[@]}"
+    "${data_cmd[@]}" --num-threads "${join_nj}" "${out}/log/curate.log" "${command[@]}" --nj "${join_nj}" "${@:4}" || code=$?
+    grep -v '^#' "${out}/log/curate.log" >&2 || true
+    [ "${code}" -eq 0 ] || die "${data} was not curated"
+}
+
+# format DATA_DIR OUT_DIR [OPTION ...]: format a data directory and show what was done to it.
+format() {
+    local data=$1 log=$2/log/format code=0 parts join_nj command=(evagan format "$@")
+    count_parts "${data}/wav.scp"
+    in_parts data_cmd "${log}" "$(contents_of "${data}"/*)" "${command[@]}"
+    "${data_cmd[@]}" --num-threads "${join_nj}" "${log}.log" "${command[@]}" --nj "${join_nj}" || code=$?
+    grep -v '^#' "${log}.log" >&2 || true
+    [ "${code}" -eq 0 ] ||
+        die "${data} was not formatted; if that is for broken audio, --skip_broken true goes on without it"
+}
 
 # deal TABLE OUT_DIR: empty OUT_DIR and deal the lines of TABLE out to OUT_DIR/log/part.N.scp, N from 1 to `jobs`.
 deal() {
