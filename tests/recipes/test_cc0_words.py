@@ -71,7 +71,7 @@ def speech(shared_audio, tmp_path):
         path = shared_audio / "lowrate" / row["path"]
         data.wav[row["utt_id"]] = str(path)
         data.text[row["utt_id"]] = row["text"] or "Im Jahr 1887."
-        data.category[row["utt_id"]] = "de" if row is german else "en"
+        data.lang[row["utt_id"]] = "de" if row is german else "en"
         wav, rate = load_audio(path)
         soundfile.write(copies / f"{row['utt_id']}.wav", resample(wav[0], rate, 24000), 24000)
     data.write(tmp_path / "test")
@@ -114,7 +114,7 @@ def read_rows(output: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda root: (root / "test" / "text").unlink(), "no transcripts of category 'en' in it (text, utt2kind)"),
+        (lambda root: (root / "test" / "text").unlink(), "no transcripts of language 'en' in it (text, utt2lang)"),
         (
             lambda root: (root / "test" / "text").write_text("speech_ljspeech_0002 in 1455.\n"),
             "test/text: speech_ljspeech_0002: 'in 1455.' has digits",

@@ -78,7 +78,7 @@ def read_voice(corpora: Path, voice: Voice, partial: bool) -> DataDir:
         data.wav[utterance] = str(path)
         data.utt2spk[utterance] = voice.name
         data.text[utterance] = transcripts[stem]
-        data.category[utterance] = data.lang[utterance] = voice.language
+        data.lang[utterance] = voice.language
     return data
 
 
@@ -171,7 +171,7 @@ def main(corpora: Path, data_dir: Path, partial: bool) -> None:
     for name in SETS:
         merged = DataDir(wav={})
         for sets in voices:
-            for table in ("wav", "utt2spk", "text", "lang", "category"):
+            for table in ("wav", "utt2spk", "text", "lang"):
                 getattr(merged, table).update(getattr(sets[name], table))
         merged.write(data_dir / name)
 

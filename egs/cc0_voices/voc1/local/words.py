@@ -87,7 +87,7 @@ def transcripts(reference: str) -> dict[str, list[str]]:
         UsageError: If there are none.
     """
     data = DataDir.read(reference)
-    english = {key: text for key, text in data.text.items() if data.category.get(key, LANGUAGE) == LANGUAGE}
+    english = {key: text for key, text in data.text.items() if data.lang.get(key, LANGUAGE) == LANGUAGE}
     words = {}
     for key, text in english.items():
         try:
@@ -95,7 +95,7 @@ def transcripts(reference: str) -> dict[str, list[str]]:
         except UsageError as error:
             raise UsageError(f"{reference}/text: {key}: {error}") from None
     if not any(words.values()):
-        raise UsageError(f"{reference}: no transcripts of category '{LANGUAGE}' in it (text, utt2kind)")
+        raise UsageError(f"{reference}: no transcripts of language '{LANGUAGE}' in it (text, utt2lang)")
     return words
 
 
