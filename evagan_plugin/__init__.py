@@ -8,7 +8,7 @@ import importlib
 _PUBLIC = {
     "ConfigError": "evagan_plugin.errors",
     "EVAGANGenerator": "evagan_plugin.model.generator",
-    "EVAGANVocoder": "evagan_plugin.inference.vocoder",
+    "EVAGANVocoder": "evagan_plugin.inference.eva_gan",
     "EvaganError": "evagan_plugin.errors",
     "GANVocoder": "evagan_plugin.training.gan",
     "LossBalancer": "evagan_plugin.training.losses.balancer",

@@ -19,9 +19,7 @@ def curate(
     """Measure every utterance: bandwidth, codec cuts, clipping, speech, loudness, noise, duplicates; keep the good."""
     from evagan_plugin.config.curation import CurationRules
     from evagan_plugin.config.loading import load_section
-    from evagan_plugin.utils.parts import parse_part
 
-    chosen_part = parse_part(part)
     chosen = load_section(CurationRules, rules) if rules else CurationRules()
 
     # Here only, because it takes seconds.
@@ -29,8 +27,8 @@ def curate(
     from evagan_plugin.evaluation.report.curation import check_report, write_report
 
     check_report()
-    if chosen_part:
-        counts = curate_part(data_dir, out_dir, chosen, chosen_part, nj)
+    if part:
+        counts = curate_part(data_dir, out_dir, chosen, part, nj)
         typer.echo(f"part {part}: {counts.readable} items measured, {counts.unreadable} unreadable", err=True)
         return
     result = curate(data_dir, out_dir, chosen, nj, against or ())

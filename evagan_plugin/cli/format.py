@@ -22,13 +22,11 @@ def format_(
     """Write every utterance of a data directory or folder as mono 16-bit WAV of one rate, and list the broken ones."""
     from evagan_plugin.data.formatting import format_data_dir
     from evagan_plugin.errors import EvaganError
-    from evagan_plugin.utils.parts import parse_part
 
-    chosen_part = parse_part(part)
-    summary = format_data_dir(data_dir, out_dir, sample_rate, skip_broken, nj, allow_pipes, chosen_part)
+    summary = format_data_dir(data_dir, out_dir, sample_rate, skip_broken, nj, allow_pipes, part)
     for line in summary.lines():
         typer.echo(line, err=True)
-    if summary.broken and not skip_broken and not chosen_part:
+    if summary.broken and not skip_broken and not part:
         raise EvaganError(
             f"{len(summary.broken)} of {len(summary.rows)} utterances are broken, see {summary.report}: "
             "mend them, or go on without them with --skip-broken"

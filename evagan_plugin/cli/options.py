@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from evagan_plugin.utils.parts import Part
+
 Reference = Annotated[Path, typer.Argument(metavar="REF", help="Directory of audio, wav.scp, or an audio file.")]
 Systems = Annotated[list[str], typer.Argument(metavar="HYP...", help="The same of each system: PATH or NAME=PATH.")]
 Metrics = Annotated[str, typer.Option(help="fast, full, or metric names; comma-separated.")]
@@ -29,8 +31,13 @@ VersaScores = Annotated[
     ),
 ]
 PartOfWork = Annotated[
-    str | None,
-    typer.Option("--part", metavar="K/N", help="Do only part K of N, in an array of jobs; then run once without."),
+    Part | None,
+    typer.Option(
+        "--part",
+        metavar="K/N",
+        parser=Part.parse,
+        help="Do only part K of N, in an array of jobs; then run once without.",
+    ),
 ]
 AllowPipes = Annotated[
     bool, typer.Option("--allow-pipes", help="Run the commands (`... |`) of a wav.scp, which can do anything.")

@@ -46,7 +46,7 @@ def pack(
     from evagan_plugin.checkpoint.discriminators import FILE, trained_discriminators
     from evagan_plugin.checkpoint.hub import ModelFacts
     from evagan_plugin.errors import EvaganError, UsageError
-    from evagan_plugin.inference.vocoder import EVAGANVocoder
+    from evagan_plugin.inference.eva_gan import EVAGANVocoder
     from evagan_plugin.utils.files import write_text
 
     metrics = _figures(scores, system) if scores else {}

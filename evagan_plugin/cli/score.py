@@ -47,10 +47,8 @@ def score(
     """Score systems: M-STFT, PESQ, log-mel L1, periodicity and voicing, with 95 % intervals, as one table."""
     from evagan_plugin.data.systems import check_sources, parse_systems
     from evagan_plugin.errors import UsageError
-    from evagan_plugin.utils.parts import parse_part
 
-    chosen_part = parse_part(part)
-    if chosen_part and not out:
+    if part and not out:
         raise UsageError("--part needs --out, where the scores of all parts meet")
     named = parse_systems(systems)
     check_sources(reference, *named.values())  # before torch is imported, which takes seconds
@@ -60,10 +58,8 @@ def score(
     from evagan_plugin.evaluation.scoring import ScoringPlan, score_part
 
     options = ScoringOptions(metrics, periodicity, manifest, ground_truth, nj, device, allow_pipes=allow_pipes)
-    if chosen_part:
-        typer.echo(
-            f"part {part}: {score_part(reference, named, options, out, chosen_part)} utterances scored", err=True
-        )
+    if part:
+        typer.echo(f"part {part}: {score_part(reference, named, options, out, part)} utterances scored", err=True)
         return
     scores = ScoringPlan.of(reference, named, options).run(out)
     typer.echo(scores_markdown(scores))

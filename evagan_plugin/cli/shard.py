@@ -20,16 +20,14 @@ def shard(
     """Write a data directory as tar shards of mono 16-bit FLAC and JSON at one rate, with an index, for training."""
     from evagan_plugin.config.curation import CurationRules
     from evagan_plugin.config.loading import load_section
-    from evagan_plugin.utils.parts import parse_part
 
-    chosen_part = parse_part(part)
     chosen = load_section(CurationRules, rules) if rules else CurationRules()
 
     # Here only, because it takes seconds.
     from evagan_plugin.data.shards.shard import shard_data_dir, shard_part
 
-    if chosen_part:
-        counts = shard_part(data_dir, out_dir, sample_rate, shard_size, chosen_part, nj)
+    if part:
+        counts = shard_part(data_dir, out_dir, sample_rate, shard_size, part, nj)
         typer.echo(f"part {part}:", err=True)
     else:
         counts = shard_data_dir(data_dir, out_dir, sample_rate, shard_size, chosen.max_unreadable, nj)

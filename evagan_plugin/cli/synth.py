@@ -119,7 +119,7 @@ def synth(
     from evagan_plugin.errors import EvaganError, UsageError
     from evagan_plugin.inference.journal import model_state, synthesize_unfinished
     from evagan_plugin.inference.model_argument import check_vocoder
-    from evagan_plugin.utils.parts import in_part, parse_part
+    from evagan_plugin.utils.parts import in_part
 
     # Before torch is imported, which takes seconds.
     piped = [str(path) == "-" for path in (source, out_dir)]
@@ -130,8 +130,7 @@ def synth(
             raise UsageError(f"{option} is for standard input (SOURCE - and OUT_DIR -)")
     if batch_size > 1 and (any(piped) or chunk_frames):
         raise UsageError("--batch_size is for whole utterances in files: leave --chunk_frames and standard input out")
-    chosen_part = parse_part(part)
-    if chosen_part and any(piped):
+    if part and any(piped):
         raise UsageError("--part divides a list of utterances, which standard input is not")
     utterances = [] if any(piped) else find_utterances(source, features=True, pipes=allow_pipes)
     check_vocoder(model, config, engine, device, dtype.value, threads)
@@ -148,10 +147,10 @@ def synth(
         kind = (stdin or Stdin.mel).value
         synthesize_stdio(opened(), *standard_streams(), kind, chunk_frames or CHUNK_FRAMES, initial_frames)
         return
-    utterances = in_part(chosen_part, utterances, lambda utterance: utterance.utt_id)
+    utterances = in_part(part, utterances, lambda utterance: utterance.utt_id)
     how = {"model": model_state(model, config), "device": device, "dtype": dtype.value, "engine": engine}
     how |= {"untrained": untrained, "chunk_frames": chunk_frames}
-    failed = synthesize_unfinished(opened, utterances, out_dir, how, chosen_part, batch_size)
+    failed = synthesize_unfinished(opened, utterances, out_dir, how, part, batch_size)
     typer.echo(f"{len(utterances) - len(failed)} of {len(utterances)} utterances written to {out_dir}")
     if failed:
         listed = "; ".join(f"{utt_id}: {reason}" for utt_id, reason in failed.items())

@@ -16,7 +16,7 @@ import numpy as np
 
 from evagan_plugin.audio.archive import audio_file, source_state
 from evagan_plugin.audio.io import downmix, effective_bandwidth, load_audio, read_header, resample, save_audio
-from evagan_plugin.data.kaldi import DataDir, Segment, check_relative
+from evagan_plugin.data.kaldi import DataDir, Segment
 from evagan_plugin.data.utterances import AUDIO_TABLE, find_utterances
 from evagan_plugin.errors import EvaganError, LibraryError, UsageError, library_errors
 from evagan_plugin.utils.files import read_text, write_text
@@ -171,9 +171,7 @@ def format_data_dir(
 def _read_source(source: Path, pipes: bool) -> DataDir:
     single = source.is_file() and source.suffix != ".scp"
     if (source / AUDIO_TABLE).is_file() or not (source.is_dir() or single):
-        data = DataDir.read(source, pipes)
-        check_relative(source / AUDIO_TABLE, data.wav.values())
-        return data
+        return DataDir.read(source, pipes, audio=True)
     return DataDir(wav={utterance.utt_id: utterance.source for utterance in find_utterances(source)})
 
 

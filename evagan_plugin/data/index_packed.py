@@ -5,6 +5,7 @@ In a run, a table of ten million lines is not in memory: a line is read when its
 
 import json
 import os
+from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
 from collections.abc import Mapping
@@ -52,7 +53,7 @@ class State:
     """Of each shard the least bytes that it must have, and its items."""
 
 
-class PackedIndex:
+class PackedIndex(ABC):
     """Utterances of a source by number.
 
     Args:
@@ -90,21 +91,21 @@ class PackedIndex:
     def __len__(self) -> int:
         return len(self.seconds)
 
+    @abstractmethod
     def name(self, number: int) -> str:
         """Return the id of an utterance."""
-        raise NotImplementedError
 
+    @abstractmethod
     def open(self, number: int) -> AbstractContextManager[Recording]:
         """Open the audio of an utterance (raises :class:`EvaganError` where it cannot be read)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def remedy(self) -> str:
         """Return what to do where recordings of the source cannot be used."""
-        raise NotImplementedError
 
+    @abstractmethod
     def at_rate(self, sample_rate: int) -> str:
         """Return what makes a source of this one at a rate (Hz)."""
-        raise NotImplementedError
 
     @classmethod
     def opened(cls, data: Path, folder: Path) -> Self:
@@ -122,8 +123,9 @@ class PackedIndex:
         return cls(data, folder)
 
     @classmethod
+    @abstractmethod
     def _build(cls, data: Path, folder: Path) -> None:
-        raise NotImplementedError
+        """Write the index of a source."""
 
     def _is_outdated(self) -> bool:
         """Return whether it must be made anew although no table has changed."""

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -233,16 +233,17 @@ class DataDir:
         return sorted(self.segments or self.wav)
 
     @classmethod
-    def read(cls, path: str | Path, pipes: bool = False) -> "DataDir":
+    def read(cls, path: str | Path, pipes: bool = False, audio: bool = False) -> "DataDir":
         """Read and check a directory; ``wav.scp`` must be there, the rest may be missing.
 
         Args:
             path: The directory.
             pipes: Whether ``wav.scp`` may have pipes.
+            audio: Whether its audio is to be read, so that paths of ``wav.scp`` must lead to files from here.
 
         Raises:
             UsageError: If the directory or ``wav.scp`` is missing, a line is malformed, or the files disagree about
-                the utterances.
+                the utterances, or :func:`check_relative` finds that paths count from elsewhere.
         """
         path = Path(path)
         if not (path / "wav.scp").is_file():
@@ -250,6 +251,8 @@ class DataDir:
             raise UsageError(f"{path}: {what}; a Kaldi data directory with wav.scp is needed")
         tables = {name: _read_optional(path / file) for name, file in OPTIONAL_TABLES.items()}
         wav = read_scp(path / "wav.scp", pipes)
+        if audio:
+            check_relative(path / "wav.scp", wav.values())
         data = cls(wav=wav, segments=_read_segments(path / "segments"), **tables)
         data.check(path)
         return data
@@ -268,6 +271,25 @@ class DataDir:
                 raise UsageError(f"{where}/{file}: {len(lacking)} utterances are not in it: {some(lacking)}")
             if unknown := set(table) - known:
                 raise UsageError(f"{where}/{file}: {len(unknown)} utterances have no audio: {some(unknown)}")
+
+    @classmethod
+    def merged(cls, parts: Sequence["DataDir"]) -> "DataDir":
+        """Return one directory of several without a common id; where one has segments, whole recordings become some.
+
+        A table that not every part has is left out, but for those that may lack utterances.
+        """
+        merged = cls(wav={})
+        cut = any(part.segments for part in parts)
+        for part in parts:
+            merged.wav |= part.wav
+            if cut:
+                merged.segments |= part.segments or {name: Segment(name, 0.0, -1.0) for name in part.wav}
+        for name in OPTIONAL_TABLES:
+            tables = [getattr(part, name) for part in parts]
+            if all(tables) or name in MAY_LACK:
+                for table in tables:
+                    getattr(merged, name).update(table)
+        return merged
 
     def subset(self, utterances: Iterable[str]) -> "DataDir":
         """Return a directory of some of the utterances."""

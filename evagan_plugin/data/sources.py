@@ -1,6 +1,7 @@
 """Sources of a mix, as data directories: recordings of a folder to train on, and excerpts of others to judge by."""
 
 import random
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -76,24 +77,14 @@ def _excerpt(recording: str, path: Path, seed: int) -> Segment | None:
 
 
 def write_sources(data_dir: Path, sources: Mapping[str, Sets]) -> None:
-    """Write ``data_dir/NAME``, the training set of each source, and ``dev`` and ``test`` of all sources together.
+    """Write ``data_dir/NAME``, the training set of each source, and ``dev`` and ``test`` of all together; say counts.
 
     Raises:
         EvaganError: If a directory cannot be written.
     """
     for name, sets in sources.items():
         sets["train"].write(data_dir / name)
+        counts = ", ".join(f"{len(data.wav)} {kind}" for kind, data in sets.items())
+        sys.stderr.write(f"{name}: {counts}\n")
     for kind in ("dev", "test"):
-        _merged([sets[kind] for sets in sources.values()]).write(data_dir / kind)
-
-
-def _merged(parts: list[DataDir]) -> DataDir:
-    """Return one directory of several; where one has segments, whole recordings become segments."""
-    merged = DataDir(wav={})
-    cut = any(part.segments for part in parts)
-    for part in parts:
-        for table in ("wav", "utt2spk", "category", "text"):
-            getattr(merged, table).update(getattr(part, table))
-        if cut:
-            merged.segments |= part.segments or {utterance: Segment(utterance, 0.0, -1.0) for utterance in part.wav}
-    return merged
+        DataDir.merged([sets[kind] for sets in sources.values()]).write(data_dir / kind)

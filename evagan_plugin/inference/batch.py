@@ -153,7 +153,7 @@ def _read(vocoder: Vocoder, utterance: Utterance) -> _Short | Iterator[Tensor]:
             return _copies(vocoder, chain(begin, blocks), None)
         return _Short(utterance, *vocoder.analyse(np.concatenate(begin), vocoder.sample_rate))
     mel = read_features(utterance.source, vocoder.mel_config, utterance.layout)
-    if mel.shape[-1] > 2 * LONG_FRAMES:
+    if _is_long(mel):
         return _synthesized(vocoder, mel, utterance.source, None)
     vocoder.watch.look(mel, utterance.source)
     return _Short(utterance, mel, mel.shape[-1] * vocoder.mel_config.hop_length)
@@ -168,8 +168,12 @@ def _pieces(vocoder: Vocoder, utterance: Utterance, chunk_frames: int | None) ->
     yield from _synthesized(vocoder, mel, utterance.source, chunk_frames)
 
 
+def _is_long(mel: Tensor) -> bool:
+    return mel.shape[-1] > 2 * LONG_FRAMES
+
+
 def _synthesized(vocoder: Vocoder, mel: Tensor, source: str, chunk_frames: int | None) -> Iterator[Tensor]:
-    if mel.shape[-1] > 2 * LONG_FRAMES and vocoder.can_stream:
+    if _is_long(mel) and vocoder.can_stream:
         chunk_frames = chunk_frames or LONG_FRAMES
     try:
         if not chunk_frames:

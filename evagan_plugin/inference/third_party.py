@@ -16,8 +16,9 @@ from evagan_plugin.checkpoint.formats.fields import take
 from evagan_plugin.checkpoint.tensors import fill, folded, read_weights
 from evagan_plugin.config import MelConfig, read_settings
 from evagan_plugin.errors import ConfigError, UsageError, nearest, require
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 from evagan_plugin.inference.model_argument import choose_engine, split_model, third_party_files
-from evagan_plugin.inference.vocoder import Dtype, EVAGANVocoder, Vocoder
+from evagan_plugin.inference.vocoder import Dtype, Vocoder
 from evagan_plugin.model.vocos import EXTRA as VOCOS_EXTRA
 from evagan_plugin.model.vocos import VocosGenerator
 

@@ -46,11 +46,6 @@ def in_part[T](part: Part | None, items: Sequence[T], name: Callable[[T], str]) 
     return [item for item in items if name(item) in mine]
 
 
-def parse_part(text: str | None) -> Part | None:
-    """Read what ``--part`` was given, if it was (raises :class:`UsageError`)."""
-    return None if text is None else Part.parse(text)
-
-
 def files_of_parts(path: Path, part: Part | None = None) -> list[Path]:
     """Return what :meth:`Part.file` named and is there.
 

@@ -13,7 +13,7 @@ from evagan_plugin.config import load_preset
 from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.evaluation.cost import inspect_generator
 from evagan_plugin.evaluation.speed import audio_seconds, frames_of, gflops_per_second, measure
-from evagan_plugin.inference.vocoder import EVAGANVocoder
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 
 pytest.importorskip("espnet2", reason="the extra 'espnet' is not installed")
 

@@ -19,7 +19,7 @@ from evagan_plugin.checkpoint.files import load_config_of
 from evagan_plugin.checkpoint.native import load_checkpoint
 from evagan_plugin.config import DiscriminatorsConfig, PeriodConfig, build_config, config_to_dict, load_preset
 from evagan_plugin.errors import ConfigError
-from evagan_plugin.inference.vocoder import EVAGANVocoder
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 from evagan_plugin.training.gan import GANVocoder
 
 pytestmark = [

@@ -15,7 +15,7 @@ from evagan_plugin.errors import EvaganError, UsageError
 from evagan_plugin.evaluation.bootstrap import MetricEstimate
 from evagan_plugin.evaluation.metrics.base import MetricInfo
 from evagan_plugin.evaluation.scores import Scores
-from evagan_plugin.inference.vocoder import EVAGANVocoder
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 from evagan_plugin.model.generator import EVAGANGenerator
 
 TINY = {

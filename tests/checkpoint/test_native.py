@@ -10,7 +10,7 @@ from evagan_plugin.checkpoint.convert import open_checkpoint
 from evagan_plugin.checkpoint.native import check_same_config, save_checkpoint
 from evagan_plugin.config import build_config, dump_config, load_preset
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
-from evagan_plugin.inference.vocoder import EVAGANVocoder
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 
 
 def test_a_saved_generator_sounds_the_same_and_can_be_trained_on(saved, config, generator):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from evagan_plugin.checkpoint.convert import open_checkpoint
 from evagan_plugin.checkpoint.native import load_checkpoint, save_checkpoint
-from evagan_plugin.inference.vocoder import EVAGANVocoder
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 
 OFFICIAL = {
     "resblock": "1",

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 import torch
 
-from evagan_plugin.inference.vocoder import EVAGANVocoder
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 
 SILENCE = 10000
 """Zeros that Coqui's synthesizer puts behind each sentence."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from evagan_plugin.inference.vocoder import EVAGANVocoder
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*/eva_gan/train_eva_gan.py"))
 SMALL = ("--max_steps", "2", "--coqpit.batch_size", "2", "--coqpit.eval_split_size", "2", "--coqpit.print_step", "1")

@@ -15,9 +15,9 @@ from evagan_plugin.checkpoint.convert import open_checkpoint
 from evagan_plugin.coqui.config import EvaGanConfig
 from evagan_plugin.coqui.model import EvaGan
 from evagan_plugin.errors import ConfigError, EvaganError
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 from evagan_plugin.inference.export import export
 from evagan_plugin.inference.onnx_engine import OnnxGenerator
-from evagan_plugin.inference.vocoder import EVAGANVocoder
 
 BASE = {"sample_rate": 16000, "mel_fmin": 80.0, "mel_fmax": 7600.0, "do_trim_silence": False}
 

@@ -22,7 +22,7 @@ from evagan_plugin.coqui.config import EvaGanConfig, EvaGanTrainerArgs
 from evagan_plugin.coqui.export import export_coqui
 from evagan_plugin.coqui.model import EvaGan
 from evagan_plugin.errors import ConfigError, EvaganError, UsageError
-from evagan_plugin.inference.vocoder import EVAGANVocoder
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 
 
 @pytest.fixture

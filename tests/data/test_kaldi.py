@@ -163,3 +163,16 @@ def test_a_directory_is_unfinished_until_its_last_table_is_written(tmp_path, mon
     with pytest.raises(KeyboardInterrupt):
         DataDir(wav={"r": "r.wav"}, segments={"b": Segment("r", 0.0, 1.0)}).write(tmp_path)
     assert not (tmp_path / "wav.scp").exists()
+
+
+def test_directories_merge_with_the_tables_that_all_have():
+    one = DataDir(wav={"a": "a.wav"}, utt2spk={"a": "ann"}, text={"a": "yes"}, lang={"a": "en"})
+    rec = DataDir(wav={"r": "r.wav"}, utt2spk={"b": "bob"}, segments={"b": Segment("r", 1.0, 2.0)})
+    merged = DataDir.merged([one, rec])
+    merged.check()
+    assert merged == DataDir(
+        wav={"a": "a.wav", "r": "r.wav"},
+        utt2spk={"a": "ann", "b": "bob"},
+        text={"a": "yes"},
+        segments={"a": Segment("a", 0.0, -1.0), "b": Segment("r", 1.0, 2.0)},
+    )

@@ -82,11 +82,11 @@ HOP = 256
 FEATURES = {"fs": 16000, "n_fft": 1024, "hop_length": HOP, "win_length": 1024, "n_mels": 80, "fmin": 80, "fmax": 7600}
 
 
-def awaken(generator: Module) -> Module:
+def awaken(generator: Module, size: float = 1.5) -> Module:
     """Give weights a size at which the waveform depends on the input: at HiFi-GAN's initial size it hardly does."""
     for name, parameter in generator.named_parameters():
         if name.endswith("weight.original0"):
-            parameter.data.fill_(1.5)
+            parameter.data.fill_(size)
     return generator
 
 

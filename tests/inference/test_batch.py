@@ -13,7 +13,8 @@ from evagan_plugin.config import build_config
 from evagan_plugin.data.utterances import Utterance, find_utterances
 from evagan_plugin.errors import UsageError
 from evagan_plugin.inference.batch import synthesize_all
-from evagan_plugin.inference.vocoder import EVAGANVocoder, Vocoder
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
+from evagan_plugin.inference.vocoder import Vocoder
 from evagan_plugin.model.generator import EVAGANGenerator
 
 FRAMES, BANDS, HOP = 7, 80, 256

@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 from evagan_plugin.data.utterances import find_utterances
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 from evagan_plugin.inference.journal import FILE, model_state, synthesize_unfinished
-from evagan_plugin.inference.vocoder import EVAGANVocoder
 from evagan_plugin.utils.parts import Part, in_part
 
 MODEL = "eva_gan_tiny_16k"

@@ -14,8 +14,8 @@ import torch
 from evagan_plugin.audio.io import quantise
 from evagan_plugin.config import build_config
 from evagan_plugin.errors import EvaganError, UsageError
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 from evagan_plugin.inference.stdio import synthesize_stdio
-from evagan_plugin.inference.vocoder import EVAGANVocoder
 from evagan_plugin.model.generator import EVAGANGenerator
 
 HOP, BANDS, RATE, FRAMES = 256, 80, 16000, 30

@@ -6,7 +6,8 @@ from torch import nn
 
 from evagan_plugin.config import build_config, load_preset
 from evagan_plugin.errors import UsageError
-from evagan_plugin.inference.vocoder import EVAGANVocoder, Vocoder
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
+from evagan_plugin.inference.vocoder import Vocoder
 from evagan_plugin.model.generator import EVAGANGenerator
 
 ISTFT = {"upsample_rates": [], "channels": 12, "head": {"istft": {"n_fft": 64, "hop_length": 16, "center": True}}}

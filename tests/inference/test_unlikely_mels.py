@@ -13,7 +13,7 @@ from evagan_plugin.audio.likelihood import unlikely_mel
 from evagan_plugin.audio.mel import MelSpectrogram
 from evagan_plugin.checkpoint.native import save_checkpoint
 from evagan_plugin.config import MelStatistics, build_config
-from evagan_plugin.inference.vocoder import EVAGANVocoder
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 from evagan_plugin.model.generator import EVAGANGenerator
 
 CONFIG = build_config({"preset": "eva_gan_tiny_16k", "generator": {"context": "none", "channels": 64}})

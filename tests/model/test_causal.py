@@ -1,5 +1,8 @@
 """Causal generators: changing the future changes nothing in the past, in every layer; no more is ahead than said."""
 
+from functools import partial
+
+import generators
 import pytest
 import torch
 from torch import nn
@@ -21,18 +24,7 @@ KINDS = {
 }
 
 
-def small_generator(**overrides) -> EVAGANGenerator:
-    torch.manual_seed(0)
-    settings = {
-        "context": {"dims": [8, 12], "depths": [1, 2], "layer_scale": 0.5},
-        "channels": 16,
-        "upsample_rates": [4, 2],
-        "causal": True,
-        **overrides,
-    }
-    mel = {"hop_length": 8, "n_fft": 64, "win_length": 64, "n_mels": 10, "sample_rate": 8000}
-    config = build_config({"mel": mel, "generator": settings, "discriminators": {"mrd": "none"}})
-    return EVAGANGenerator.from_config(config).remove_weight_norm().double().eval()
+small_generator = partial(generators.small_generator, causal=True)
 
 
 def outputs_of(generator: EVAGANGenerator, mel: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -45,5 +45,5 @@ def test_a_source_is_formatted_in_parts_and_voc_is_told_where_jobs_run(place, ru
     assert sorted(path.name for path in log.glob("*.done")) == ["format.1.done", "format.2.done"]
     made = DataDir.read(place[0] / "dump" / "speech")
     assert made.utterances == ["speech-0", "speech-1"]
-    assert soundfile.info(made.wav["speech-0"]).samplerate == RATE
+    assert soundfile.info(place[0] / made.wav["speech-0"]).samplerate == RATE
     assert (place[0] / "dump" / "dev" / "wav.scp").is_file()

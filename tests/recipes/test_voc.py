@@ -10,7 +10,7 @@ import yaml
 
 from evagan_plugin.config import build_config, load_preset
 from evagan_plugin.data.kaldi import DataDir, write_table
-from evagan_plugin.inference.vocoder import EVAGANVocoder
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 from evagan_plugin.model.generator import EVAGANGenerator
 
 RATE = 16000

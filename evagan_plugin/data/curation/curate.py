@@ -23,8 +23,7 @@ from evagan_plugin.data.curation.keys import JOURNAL, key_of, line_key, open_jou
 from evagan_plugin.data.curation.measuring import COLUMNS, Row, Task, crashed_line, measure_item, unpacked
 from evagan_plugin.data.curation.sorting import sort_out
 from evagan_plugin.data.faults import refuse_many
-from evagan_plugin.data.kaldi import DataDir, Segment, check_relative, unfinish
-from evagan_plugin.data.utterances import AUDIO_TABLE
+from evagan_plugin.data.kaldi import DataDir, Segment, unfinish
 from evagan_plugin.errors import EvaganError, UsageError, library_errors
 from evagan_plugin.utils.json_lines import JsonLines, read_json_lines
 from evagan_plugin.utils.lock import locked
@@ -102,7 +101,7 @@ def curate(source: Path, out: Path, rules: CurationRules, jobs: int = 1, against
         EvaganError: If more recordings are unreadable than the rules allow, nothing is kept, or an output cannot be
             written.
     """
-    data = _read(source)
+    data = DataDir.read(source, audio=True)
     items = read_items(data)
     others = _kept_prints(against)
     with locked(out):
@@ -114,18 +113,12 @@ def curate(source: Path, out: Path, rules: CurationRules, jobs: int = 1, against
     return result
 
 
-def _read(source: Path) -> DataDir:
-    data = DataDir.read(source)
-    check_relative(source / AUDIO_TABLE, data.wav.values())
-    return data
-
-
 def curate_part(source: Path, out: Path, rules: CurationRules, part: Part, jobs: int = 1) -> PartCounts:
     """Measure one part of a directory into a journal of its own in ``out``, which all parts share; then run the whole.
 
     Arguments and errors are those of :func:`curate`; nothing is left out yet, however much is unreadable.
     """
-    items = in_part(part, read_items(_read(source)), lambda item: item.source)
+    items = in_part(part, read_items(DataDir.read(source, audio=True)), lambda item: item.source)
     path = part.file(out / JOURNAL)
     with locked(out / f".{path.name}.lock"):
         journal = open_journal(path, [out / JOURNAL, *files_of_parts(out / JOURNAL, part)])

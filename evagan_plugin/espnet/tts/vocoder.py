@@ -16,8 +16,8 @@ from evagan_plugin.config import list_presets, load_preset, read_settings
 from evagan_plugin.errors import ConfigError, UsageError
 from evagan_plugin.espnet.tts.joint import HOP_OF_GENERATOR
 from evagan_plugin.espnet.tts.texts import refuse_unknown_texts
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 from evagan_plugin.inference.exported import is_onnx
-from evagan_plugin.inference.vocoder import EVAGANVocoder
 
 logger = logging.getLogger(__name__)
 

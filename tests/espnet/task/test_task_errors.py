@@ -95,7 +95,7 @@ def test_config(fails: Fails, config: dict, message: str):
 
 
 def test_one_cycle_is_as_long_as_the_training(repository: Path):
-    config = repository / "egs/cc0_voices/voc1/conf/train_eva_gan_tiny_16k.yaml"
+    config = repository / "egs/cc0_voices/voc1/conf/train_eva_gan_tiny_16k_causal.yaml"
     args = VocoderTask.get_parser().parse_args(["--config", str(config), "--max_epoch", "3"])
     complete_optimization(args)
     for conf in (args.scheduler_conf, args.scheduler2_conf):

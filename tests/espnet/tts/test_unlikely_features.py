@@ -9,7 +9,7 @@ import torch
 from evagan_plugin.audio.mel import MelConversion, MelSpectrogram
 from evagan_plugin.config import MelStatistics, build_config
 from evagan_plugin.espnet.tts.vocoder import ESPnetVocoder
-from evagan_plugin.inference.vocoder import EVAGANVocoder
+from evagan_plugin.inference.eva_gan import EVAGANVocoder
 from evagan_plugin.model.generator import EVAGANGenerator
 
 CONFIG = build_config({"preset": "eva_gan_tiny_16k", "generator": {"context": "none", "channels": 64}})

@@ -169,11 +169,7 @@ def main(corpora: Path, data_dir: Path, partial: bool) -> None:
         raise UsageError(f"{corpora}: none of {', '.join(voice.repository for voice in VOICES)} in it")
     voices = [prepare_voice(corpora, voice, partial) for voice in there]
     for name in SETS:
-        merged = DataDir(wav={})
-        for sets in voices:
-            for table in ("wav", "utt2spk", "text", "lang"):
-                getattr(merged, table).update(getattr(sets[name], table))
-        merged.write(data_dir / name)
+        DataDir.merged([sets[name] for sets in voices]).write(data_dir / name)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,6 @@ def main(corpora: Path, effects: str, data_dir: Path, held_out: int, seed: int) 
         if not folder.is_dir():
             raise UsageError(f"{folder}: there is no such folder; {' and '.join(CORPORA.values())} lie in {corpora}")
     sources = {name: folder_source(name, folder, held_out, seed) for name, folder in folders.items()}
-    for name, sets in sources.items():
-        counts = ", ".join(f"{len(data.wav)} {kind}" for kind, data in sets.items())
-        sys.stderr.write(f"{name}: {counts}\n")
     write_sources(data_dir, sources)
 
 

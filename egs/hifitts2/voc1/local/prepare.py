@@ -55,9 +55,6 @@ def main(corpus: Path, folders: dict[str, str], data_dir: Path, held_out: int, s
     for name, folder in folders.items():
         if folder:
             sources[name] = folder_source(name, Path(folder), held_out, seed)
-    for name, sets in sources.items():
-        counts = ", ".join(f"{len(data.wav)} {kind}" for kind, data in sets.items())
-        sys.stderr.write(f"{name}: {counts}\n")
     write_sources(data_dir, sources)
 
 
