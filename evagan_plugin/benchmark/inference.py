@@ -16,8 +16,8 @@ from evagan_plugin.benchmark.rivals import HIFIGAN, RIVALS, Rival
 from evagan_plugin.config import load_preset
 from evagan_plugin.errors import EvaganError, UsageError, nearest
 from evagan_plugin.evaluation.speed import audio_seconds, gflops_per_second, measure, prepare
+from evagan_plugin.inference.engine import ENGINES
 from evagan_plugin.inference.export import onnx_model
-from evagan_plugin.inference.model_argument import ENGINES
 from evagan_plugin.inference.onnx_engine import OnnxGenerator
 from evagan_plugin.inference.vocoder import Vocoder
 from evagan_plugin.model.generator import EVAGANGenerator

@@ -11,9 +11,9 @@ from evagan_plugin.checkpoint.hub import ModelFacts, download, model_card
 from evagan_plugin.checkpoint.native import save_checkpoint
 from evagan_plugin.config import VocoderConfig
 from evagan_plugin.errors import UsageError
+from evagan_plugin.inference.engine import choose_engine
 from evagan_plugin.inference.export import exportable, onnx_model
 from evagan_plugin.inference.exported import is_onnx, read_facts
-from evagan_plugin.inference.model_argument import choose_engine
 from evagan_plugin.inference.onnx_engine import OnnxGenerator
 from evagan_plugin.inference.vocoder import Dtype, Vocoder
 from evagan_plugin.model.generator import EVAGANGenerator, build_generator

@@ -1,19 +1,16 @@
-"""MODEL and engine as a user names them: a checkpoint or a name, ``bigvgan:PATH``, ``vocos:PATH``; without torch."""
+"""MODEL as a user names it: a checkpoint or a name, ``bigvgan:PATH``, ``vocos:PATH``; without torch."""
 
 from pathlib import Path
 
 from evagan_plugin.checkpoint.files import weights_file
-from evagan_plugin.errors import UsageError, nearest, require
-from evagan_plugin.inference.exported import is_onnx
+from evagan_plugin.errors import UsageError, nearest
+from evagan_plugin.inference.engine import choose_engine
 
 THIRD_PARTY_FILES = {
     "bigvgan": ("bigvgan_generator.pt", "config.json"),
     "vocos": ("pytorch_model.bin", "config.yaml"),
 }
 """By kind of another project's vocoder: the published names of its weights and of its config."""
-
-ENGINES = ("torch", "onnxruntime")
-"""What computes: PyTorch, or onnxruntime on an exported generator."""
 
 
 def split_model(model: str | Path) -> tuple[str, str]:
@@ -68,41 +65,4 @@ def check_vocoder(
         weights_file(path)
         if config is not None and not Path(config).is_file():
             raise UsageError(f"there is no config {config}")
-    choose_engine(model, config, engine, device, dtype, threads)
-
-
-def choose_engine(
-    model: str | Path,
-    config: str | Path | None,
-    engine: str | None,
-    device: str,
-    dtype: str,
-    threads: int | None,
-) -> str:
-    """Return the engine of a vocoder, one of :data:`ENGINES`: where none is named PyTorch, of ONNX files onnxruntime.
-
-    Raises:
-        UsageError: If it is unknown or cannot do what is asked for.
-        EvaganError: If its package is not installed.
-    """
-    if engine is not None and engine not in ENGINES:
-        raise UsageError(f"unknown engine '{engine}': {nearest(engine, ENGINES)}")
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads: {threads} is not a number of threads")
-    exported = is_onnx(model)
-    if exported and engine == "torch":
-        raise UsageError(f"engine torch cannot open {model}: name none, or the checkpoint that it was made of")
-    if exported and config is not None:
-        raise UsageError(f"{model} has its config inside: leave {config} out")
-    engine = engine or ("onnxruntime" if exported else "torch")
-    if engine == "torch":
-        return engine
-    if split_model(model)[0]:
-        raise UsageError(f"engine onnxruntime takes vocoders of ours only, not {model}")
-    if device != "cpu":
-        raise UsageError(f"engine onnxruntime computes on the CPU here, not on '{device}'")
-    if dtype not in ("float32", "auto"):
-        raise UsageError(f"engine onnxruntime computes in float32, not in {dtype}")
-    for package in ("onnx", "onnxruntime"):
-        require(package, "onnx")
-    return engine
+    choose_engine(model, config, engine, device, dtype, threads, third_party=bool(kind))

@@ -16,8 +16,9 @@ from evagan_plugin.checkpoint.formats.fields import take
 from evagan_plugin.checkpoint.tensors import fill, folded, read_weights
 from evagan_plugin.config import MelConfig, read_settings
 from evagan_plugin.errors import ConfigError, UsageError, nearest, require
+from evagan_plugin.inference.engine import choose_engine
 from evagan_plugin.inference.eva_gan import EVAGANVocoder
-from evagan_plugin.inference.model_argument import choose_engine, split_model, third_party_files
+from evagan_plugin.inference.model_argument import split_model, third_party_files
 from evagan_plugin.inference.vocoder import Dtype, Vocoder
 from evagan_plugin.model.vocos import EXTRA as VOCOS_EXTRA
 from evagan_plugin.model.vocos import VocosGenerator
@@ -63,7 +64,7 @@ def open_vocoder(
     if not kind:
         load = EVAGANVocoder.untrained if untrained else EVAGANVocoder.load
         return load(path, config, device, dtype, engine=engine, threads=threads)
-    choose_engine(spec, config, engine, str(device), str(dtype).removeprefix("torch."), threads)
+    choose_engine(spec, config, engine, str(device), str(dtype).removeprefix("torch."), threads, third_party=True)
     if threads:
         torch.set_num_threads(threads)
     return open_third_party(f"{kind}:{path}", config, device, dtype)
