@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from evagan_plugin.benchmark.memory import VARIANTS, _prepare, saved_bytes
 
 
@@ -24,6 +26,7 @@ def test_saved_bytes_grow_with_the_frames():
     assert 1.9 * short < long < 2.1 * short
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_row_per_variant():
     command = [sys.executable, "-m", "evagan_plugin.benchmark", "memory", "--preset", "eva_gan_mini_16k"]
     done = subprocess.run([*command, "--frames", "16", "--rounds", "1"], capture_output=True, text=True, check=True)

@@ -33,6 +33,7 @@ def test_both_sides_come_to_the_same_figures(corpus: Corpus):
     assert set(libraries.seconds) == {"reading and resampling", "auraloss", "pesq", "torchcrepe, tiny"}
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_ratio_of_both(corpus: Corpus):
     reference, noisy = corpus(3)
     done = CliRunner().invoke(app, ["score", str(reference), str(noisy), "--utterances", "2"])

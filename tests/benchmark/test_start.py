@@ -23,6 +23,7 @@ def rows(output: str) -> dict[str, tuple[float, float, str]]:
     return {shown: (float(seconds), float(ratio), bound) for shown, seconds, ratio, bound in found}
 
 
+@pytest.mark.slow
 def test_hook_and_commands_are_printed_with_what_is_wanted():
     output = run("info", "--rounds", "2", "--repeats", "1")
     assert re.match(

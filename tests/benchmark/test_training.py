@@ -29,6 +29,7 @@ def test_both_steps_move_both_parts_and_parts_alone_move_nothing():
     assert sum(moved) > 0.9 * len(moved)
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_row_per_memory_format():
     command = [sys.executable, "-m", "evagan_plugin.benchmark", "training", "--no-hifigan", "--memory-format", "both"]
     options = ["--frames", "8", "--batch", "1", "--rounds", "1"]

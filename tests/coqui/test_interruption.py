@@ -61,8 +61,11 @@ def run_program(folder: Path, settings: Callable, program: Callable, step: int, 
 
 @pytest.mark.parametrize(
     ("step", "number", "place"),
-    [(2, signal.SIGTERM, [0, 2, 2]), (3, signal.SIGINT, [0, 3, 3]), (4, signal.SIGTERM, [1, 1, 4])],
-    ids=["SIGTERM", "Ctrl-C in an epoch's last step", "SIGTERM in the second epoch"],
+    [
+        pytest.param(2, signal.SIGTERM, [0, 2, 2], id="SIGTERM"),
+        pytest.param(3, signal.SIGINT, [0, 3, 3], id="Ctrl-C in an epoch's last step", marks=pytest.mark.slow),
+        pytest.param(4, signal.SIGTERM, [1, 1, 4], id="SIGTERM in the second epoch", marks=pytest.mark.slow),
+    ],
 )
 def test_it_goes_on_where_it_was_stopped(
     settings, program: Callable, unbroken: Path, tmp_path: Path, step, number, place

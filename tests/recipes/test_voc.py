@@ -134,6 +134,7 @@ def test_kaldi_utils_are_used_where_there_is_kaldi(place, run, tmp_path):
     assert [call.split()[:2] for call in calls] == [["--num-threads", "1"]] * 3
 
 
+@pytest.mark.slow
 def test_a_model_of_another_recipe_is_judged_on_music(recipe, run):
     """DSD100's tree of noise, a model of random weights: scores by category, nothing is trained or packed."""
     pytest.importorskip("auraloss", reason="the extra 'score' is not installed")

@@ -147,6 +147,7 @@ def postgres() -> Iterator[str]:
         shutil.rmtree(home)
 
 
+@pytest.mark.slow
 def test_two_servers_on_one_postgresql(make_test, serve, postgres):
     raters = 20
     made = make_test(count=4, raters=raters, items_per_rater=2, checks=0, training_items=0, database=postgres)
