@@ -1,8 +1,9 @@
-"""``python -m evagan_plugin.benchmark curate|gpu|inference|memory|score|start|training``."""
+"""``python -m evagan_plugin.benchmark curate|data|gpu|inference|memory|score|start|training``."""
 
 import typer
 
 from evagan_plugin.benchmark.curate import curate
+from evagan_plugin.benchmark.data.command import data
 from evagan_plugin.benchmark.gpu.command import gpu
 from evagan_plugin.benchmark.inference import inference
 from evagan_plugin.benchmark.memory import memory
@@ -14,6 +15,7 @@ from evagan_plugin.errors import one_line_errors
 app = typer.Typer(name="benchmark", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.callback()(lambda: None)
 app.command()(curate)
+app.command()(data)
 app.command()(gpu)
 app.command()(inference)
 app.command()(memory)

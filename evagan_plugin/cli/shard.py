@@ -6,13 +6,16 @@ from typing import Annotated
 import typer
 
 from evagan_plugin.cli.options import PartOfWork, Processes
+from evagan_plugin.data.shards.tar import SHARD_MEGABYTES
 
 
 def shard(
     data_dir: Annotated[Path, typer.Argument(help="Kaldi data directory with wav.scp, such as kept/ of a curation.")],
     out_dir: Annotated[Path, typer.Argument(help="Where 000000.tar, ... and index.tsv are written.")],
     sample_rate: Annotated[int, typer.Option(min=1, help="Wanted sample rate in Hz.")],
-    shard_size: Annotated[float, typer.Option(min=1e-3, help="MB of 16-bit audio in a shard; FLAC halves it.")] = 2000,
+    shard_size: Annotated[
+        float, typer.Option(min=1e-3, help="MB of 16-bit audio in a shard; FLAC halves it.")
+    ] = SHARD_MEGABYTES,
     rules: Annotated[Path | None, typer.Option(help="Rules of evagan curate (YAML): max_unreadable is taken.")] = None,
     nj: Processes = 1,
     part: PartOfWork = None,

@@ -68,7 +68,7 @@ def in_this_process(request, monkeypatch):
     """Measure in this process, without speech, where the test is not about processes: seconds instead of minutes."""
     if "processes" not in request.keywords:
         monkeypatch.setattr(curation, "in_processes", _here)
-        monkeypatch.setattr(curation, "_optional_measures", lambda: (False, []))
+        monkeypatch.setattr(curation, "optional_measures", lambda: (False, []))
 
 
 def table(path):

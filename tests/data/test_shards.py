@@ -70,7 +70,7 @@ def in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     if "processes" not in request.keywords:
         monkeypatch.setattr(sharding, "in_processes", _here)
         monkeypatch.setattr(curation, "in_processes", _here)
-        monkeypatch.setattr(curation, "_optional_measures", lambda: (False, []))
+        monkeypatch.setattr(curation, "optional_measures", lambda: (False, []))
     torch.set_num_threads(1)
 
 

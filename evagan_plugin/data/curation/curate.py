@@ -146,7 +146,7 @@ class _Found:
 
 
 def _find(items: list[Item], rules: CurationRules, jobs: int, journal: JsonLines) -> _Found:
-    with_speech, notes = _optional_measures()
+    with_speech, notes = optional_measures()
     make = partial(Task, speech=with_speech, fingerprint=has_fpcalc())
     try:
         cuts, keys = _cut_all(items, rules, jobs, journal)
@@ -156,7 +156,7 @@ def _find(items: list[Item], rules: CurationRules, jobs: int, journal: JsonLines
     return _Found(cuts, lines, [*keys, *more], notes)
 
 
-def _optional_measures() -> tuple[bool, list[str]]:
+def optional_measures() -> tuple[bool, list[str]]:
     """Return whether speech is measured, and a line for each measure that cannot be made here."""
     notes = [] if has_fpcalc() else [MISSING]
     try:

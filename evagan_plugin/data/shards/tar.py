@@ -11,6 +11,8 @@ from evagan_plugin.errors import UsageError
 
 INDEX = "index.tsv"
 """Lists the items of all shards; there once all are whole."""
+SHARD_MEGABYTES = 2000.0
+"""Audio of 16 bits in a shard, before FLAC, unless somebody wants another size."""
 
 
 def shard_name(number: int) -> str:
