@@ -130,7 +130,10 @@ else
     tag=${tag#train_}
     exp=${expdir}/voc_${tag}
     [ ! -e "${exp}/model" ] || die "${exp} is of $(cat "${exp}/model"), judged by --model: give --tag NAME"
-    sets=("${train_set}" "${valid_set}" "${tests[@]}")
+    sets=()
+    for name in "${train_set}" "${valid_set}" "${tests[@]}"; do
+        [[ " ${sets[*]} " == *" ${name} "* ]] || sets+=("${name}") # mix.sh has no training set of its own
+    done
 fi
 [ -z "${curation}" ] || [ -s "${curation}" ] || usage "there is no ${curation}; --curation names rules, such as conf/curation.yaml"
 [ -z "${mix}" ] || [ -s "${mix}" ] || usage "there is no ${mix}; --mix names a mix.yaml"
