@@ -2,6 +2,7 @@
 
 import csv
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -325,6 +326,44 @@ def test_wrong_rules_are_named(tmp_path, text, message):
 
 def test_the_template_states_the_defaults(repository):
     assert load_section(CurationRules, repository / "egs/TEMPLATE/voc1/conf/curation.yaml") == CurationRules()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_at_twenty_random_moments_ends_in_the_same_bytes(source, tmp_path):
+    start = time.monotonic()
+    curate(source, tmp_path / "whole", OPEN)
+    took = time.monotonic() - start
+    whole, draw = contents(tmp_path / "whole"), random.Random()
+    for number in range(20):
+        out = tmp_path / f"killed{number // 4}"  # the first moment of four finds nothing, the others what was left
+        child = os.fork()
+        if not child:
+            try:
+                curate(source, out, OPEN)
+            finally:
+                os._exit(0)
+        time.sleep(draw.uniform(0, took))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        # A directory that is there is finished.
+        assert not (out / "kept" / "wav.scp").exists() or contents(out / "kept") == contents(
+            tmp_path / "whole" / "kept"
+        )
+        if number % 4 == 3:
+            curate(source, out, OPEN)
+            assert contents(out) == whole
+
+
+def test_a_full_disk_is_one_line_and_a_run_with_more_room_goes_on(source, tmp_path, small_disk):
+    disk = small_disk("16k")
+    out = disk.folder / "out"
+    with pytest.raises(EvaganError, match=r"cannot write .*/disk/.*: No space left on device$"):
+        curate(source, out, OPEN)
+    assert not (out / "kept").exists()
+    disk.resize("20m")
+    curate(source, out, OPEN)
+    curate(source, tmp_path / "fresh", OPEN)
+    assert contents(out) == contents(tmp_path / "fresh")
 
 
 @pytest.mark.slow

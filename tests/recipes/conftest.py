@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from slurm_cluster import Cluster, running_cluster, why_not
+from slurm_cluster import Cluster, networks_of_nodes, running_cluster, why_not
 
 Run = Callable[..., subprocess.CompletedProcess]
 
@@ -63,3 +63,15 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
         pytest.skip(reason)
     with running_cluster(tmp_path_factory.mktemp("slurm")) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def networked_cluster(tmp_path_factory) -> Iterator[Cluster]:
+    """A SLURM cluster whose nodes have networks of their own, as machines do."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with networks_of_nodes() as network:
+        if network is None:
+            pytest.skip("no network namespaces can be made here (iproute2, root)")
+        with running_cluster(tmp_path_factory.mktemp("slurm"), network) as cluster:
+            yield cluster

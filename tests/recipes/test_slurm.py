@@ -1,22 +1,11 @@
-"""Jobs on a real SLURM of two nodes on this machine: slurm.pl, the parts of a stage, and a recipe with killed tasks."""
+"""Jobs on a real SLURM of two nodes on this machine: slurm.pl, and the parts of a stage."""
 
 import os
 import re
 import signal
-import subprocess
-import sys
-from contextlib import contextmanager
-from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
-from slurm_cluster import wait_for
-
-from evagan_plugin.data.kaldi import write_table
-
-RATE = 16000
-JOB = re.compile(r"# Job (\d+_\d+) on (node\d)")
+from slurm_cluster import start, started, wait_for
 
 
 @pytest.fixture
@@ -28,26 +17,6 @@ def utils(egs):
 def slurm(utils, run, tmp_path, cluster):
     """Return a function that calls slurm.pl in a scratch directory."""
     return lambda *words: run(tmp_path, utils / "slurm.pl", *words, **cluster.environment)
-
-
-@contextmanager
-def start(directory, cluster, *words):
-    """Start a command that ends in the block; where the block fails, it is interrupted."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, **cluster.environment}
-    words = [str(word) for word in words]
-    process = subprocess.Popen(words, cwd=directory, env=environment, stderr=subprocess.PIPE, text=True)
-    try:
-        yield process
-        process.wait()
-    finally:
-        process.terminate()
-        process.communicate()
-
-
-def started(log):
-    """Return job and node of a log, as soon as it tells."""
-    return wait_for(lambda: log.exists() and JOB.search(log.read_text()), f"the start of {log}", 300).groups()
 
 
 def test_an_array_gets_its_resources_and_names_what_failed(slurm, tmp_path):
@@ -122,6 +91,12 @@ def test_the_job_of_a_node_that_dies_goes_on_with_another(utils, cluster, tmp_pa
     assert errors.count("\n") == 1, "nothing has failed"
 
 
+def test_a_job_of_two_nodes_reaches_both(slurm, tmp_path):
+    done = slurm("--num-nodes", 2, "--num-threads", 2, "log", "srun", "bash", "-c", "echo ${SLURMD_NODENAME} >> nodes")
+    assert done.returncode == 0, done.stderr
+    assert sorted((tmp_path / "nodes").read_text().split()) == ["node1", "node2"]
+
+
 def test_of_a_stage_only_what_is_unfinished_is_run_again_and_the_bytes_are_those_of_run_pl(
     utils, run, cluster, tmp_path
 ):
@@ -170,93 +145,3 @@ def test_a_job_that_hangs_is_ended_by_its_time_limit(slurm, tmp_path):
     assert done.returncode == 1
     assert re.search(r"job 1 failed \(TIMEOUT\), log is in log\.1: .*DUE TO TIME LIMIT", done.stderr), done.stderr
     assert "1 of 2 jobs failed" in done.stderr
-
-
-@pytest.fixture
-def lay_out(recipe, tmp_path):
-    """Return a function that lays out a recipe with three short recordings; it returns what judges a model on them."""
-
-    def call(name):
-        place = recipe(name)
-        wav = {name: tmp_path / f"{name}.wav" for name in "abc"}
-        for number, path in enumerate(wav.values()):
-            if not path.exists():
-                soundfile.write(path, np.random.default_rng(number).uniform(-0.1, 0.1, RATE), RATE)
-        write_table(place / "data" / "test" / "wav.scp", wav)
-        words = ["./voc.sh", "--model", "eva_gan_tiny_16k", "--tag", "a", "--nj", 2, "--controls", "false"]
-        return place, [*words, "--score_metrics", "log_mel_l1"]
-
-    return call
-
-
-def killed_and_run_again(place, cluster, words, work, kill=()):
-    """Run a stage, cancel its first part or send it a signal, and run it again.
-
-    Args:
-        place: Directory of the recipe.
-        cluster: Where its jobs run.
-        words: What runs the stage.
-        work: Logs of the parts, without number.
-        kill: Options for scancel.
-    """
-    words = [*words, "--cmd", "slurm", "--job_options", "--retries 0"]
-    with start(place, cluster, *words) as process:
-        cluster.call("scancel", *kill, started(place / f"{work}.1.log")[0])
-        errors = process.stderr.read()
-    assert process.returncode == 1, errors
-    assert re.search(rf"job 1 failed \(\w+\), log is in {work}\.1\.log", errors), errors
-    assert "1 of 2 jobs failed" in errors
-    left_alone = place / f"{work}.2.log"
-    changed = left_alone.stat().st_mtime_ns
-    with start(place, cluster, *words) as process:
-        errors = process.stderr.read()
-    assert process.returncode == 0, errors
-    assert f"{work}: 1 of 2 parts are left" in errors
-    assert left_alone.stat().st_mtime_ns == changed
-
-
-@pytest.mark.slow
-def test_a_recipe_with_a_task_killed_in_each_stage_gives_the_bytes_of_run_pl(lay_out, cluster):
-    """Formatting, synthesis and scoring, each in two parts."""
-    pytest.importorskip("auraloss", reason="the extra 'score' is not installed")
-    place, words = lay_out("mini_an4/voc1")
-    other, _ = lay_out("dsd100/voc1")
-    with start(other, cluster, *words, "--stage", 2, "--stop_stage", 5, "--cmd", "local") as process:
-        for stage, work, kill in (
-            (2, "dump/test/log/format", []),
-            (4, "exp/voc_a/synth/test/log/synth", ["--signal=KILL", "--full"]),
-            (5, "exp/voc_a/scores/test/log/score", []),
-        ):
-            killed_and_run_again(place, cluster, [*words, "--stage", stage, "--stop_stage", stage], work, kill)
-        errors = process.stderr.read()
-    assert process.returncode == 0, errors
-    made = contents(place)
-    assert len([name for name in made if name.endswith(".wav")]) == 6
-    assert "exp/voc_a/scores/test/scores.json" in made
-    assert made == contents(other)
-
-
-@pytest.mark.slow
-def test_a_curation_with_a_task_killed_gives_the_bytes_of_run_pl(lay_out, cluster, tmp_path):
-    pytest.importorskip("pyloudnorm", reason="the extra 'curate' is not installed")
-    rules = tmp_path / "rules.yaml"
-    rules.write_text("refuse_cut_by: off\n")
-    place, words = lay_out("mini_an4/voc1")
-    other, _ = lay_out("dsd100/voc1")
-    # The test set is curated as a training set would be.
-    words += ["--train_set", "test", "--curation", rules, "--stage", 2, "--stop_stage", 2]
-    with start(other, cluster, *words, "--cmd", "local") as process:
-        killed_and_run_again(place, cluster, words, "dump/curated/test/log/curate")
-        errors = process.stderr.read()
-    assert process.returncode == 0, errors
-    made = contents(place)
-    assert "dump/curated/test/curation.tsv" in made
-    assert len(made["dump/test/wav.scp"].splitlines()) == 3
-    assert made == contents(other)
-
-
-def contents(place):
-    """Return what the stages made, without logs, journals, and what holds times."""
-    timed = re.compile(r"/log/|/q/|\.jsonl$|/\.|comparison\.|report\.html$|RESULTS\.md$|\.png$")
-    files = (path for top in ("dump", "exp") for path in (place / top).rglob("*") if path.is_file())
-    return {name: path.read_bytes() for path in files if not timed.search(f"/{(name := str(path.relative_to(place)))}")}

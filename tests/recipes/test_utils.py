@@ -124,6 +124,14 @@ def test_wrong_calls_are_refused(utils, run, tmp_path, tool, words, said):
     assert said in done.stderr
 
 
+def test_one_machine_is_one_node(utils, run, tmp_path):
+    words = ["log", "touch", "run"]
+    done = run(tmp_path, utils / "run.pl", "--num-nodes", 2, *words)
+    assert (done.returncode, "--num-nodes 2: jobs run on this machine alone" in done.stderr) == (2, True)
+    assert not (tmp_path / "run").exists()
+    assert run(tmp_path, utils / "run.pl", "--num-nodes", 1, *words).returncode == 0
+
+
 SCRIPT = """#!/usr/bin/env bash
 # What the script is for.
 #
@@ -274,6 +282,7 @@ data_cmd=(recorded)
             "--against other",
         ),
         ("format in out --sample-rate 16000", "evagan format in out --sample-rate 16000", "out/log/format", ""),
+        ("shard in out --shard-size 2", "evagan shard in out --shard-size 2", "out/log/shard", ""),
     ],
 )
 def test_data_are_worked_on_in_parts_and_the_joining_job_has_cores_for_its_processes(

@@ -45,6 +45,7 @@ def place(recipe):
         (["--mix", "mix.yaml", "--feats_type", "npy"], 2, "--feats_type npy: a mix has audio alone"),
         (["--curation", "none.yaml"], 2, "there is no none.yaml; --curation names rules, such as conf/curation.yaml"),
         (["--cmd", "pbs"], 2, "unknown backend 'pbs' in --cmd or EVAGAN_BACKEND; known: local slurm"),
+        (["--num_nodes", 2], 2, "--num_nodes 2: this machine is one; --cmd slurm has nodes"),
         (["--tag", "a=b"], 2, "--tag a=b: it names a directory and a system of the scores, without = and /"),
         (["--stage", 3], 1, "there is no dump/train/wav.scp; stage 2 makes it: ./run.sh --stage 2 --stop_stage 2"),
         (["--stage", 4], 1, "there is no exp/voc_eva_gan_tiny/valid.mel.best.pth; stage 3 makes it"),

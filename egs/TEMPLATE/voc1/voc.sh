@@ -10,6 +10,7 @@ stage=1      # First stage to run.
 stop_stage=7 # Last stage to run.
 nj=4         # Parts that stages 2, 4 and 5 are divided in, which run beside each other.
 ngpu=0       # GPUs; 0 trains and synthesises on the CPU.
+num_nodes=1  # Nodes of a cluster that the training runs on, --ngpu GPUs each (--cmd slurm).
 datadir=data # Kaldi data directories of stage 1.
 dumpdir=dump # Formatted data directories of stage 2.
 expdir=exp   # Experiments.
@@ -129,11 +130,15 @@ else
     tag=${tag#train_}
     exp=${expdir}/voc_${tag}
     [ ! -e "${exp}/model" ] || die "${exp} is of $(cat "${exp}/model"), judged by --model: give --tag NAME"
-    sets=("${train_set}" "${valid_set}" "${tests[@]}")
+    sets=()
+    for name in "${train_set}" "${valid_set}" "${tests[@]}"; do
+        [[ " ${sets[*]} " == *" ${name} "* ]] || sets+=("${name}") # mix.sh has no training set of its own
+    done
 fi
 [ -z "${curation}" ] || [ -s "${curation}" ] || usage "there is no ${curation}; --curation names rules, such as conf/curation.yaml"
 [ -z "${mix}" ] || [ -s "${mix}" ] || usage "there is no ${mix}; --mix names a mix.yaml"
 [ -z "${mix}" ] || [ -z "${feats_type}" ] || usage "--feats_type ${feats_type}: a mix has audio alone"
+[ "${num_nodes}" -le 1 ] || [ "${backend}" != local ] || usage "--num_nodes ${num_nodes}: this machine is one; --cmd slurm has nodes"
 [ -z "${model}" ] || init_model="" # Nothing is trained.
 device=cpu
 [ "${ngpu}" -eq 0 ] || device=cuda
@@ -177,7 +182,7 @@ stage_2() {
 }
 
 stage_3() {
-    local set part train_options
+    local set part train_options train_job=("${train_cmd[@]}" --gpu "${ngpu}") on_nodes=()
     if [ -n "${model}" ]; then
         say "stage 3: nothing to train, --model is ${model}"
         return
@@ -199,10 +204,15 @@ stage_3() {
         fi
     done
     [ -z "${init_model}" ] || train_options+=(--init_param "${init_model}")
-    [ "${ngpu}" -le 1 ] || train_options+=(--multiprocessing_distributed true)
+    [ "$((ngpu * num_nodes))" -le 1 ] || train_options+=(--multiprocessing_distributed true)
+    if [ "${num_nodes}" -gt 1 ]; then
+        train_job+=(--num-nodes "${num_nodes}")
+        on_nodes=(utils/on_nodes.sh "${exp}/.meeting")
+        [ "${ngpu}" -gt 0 ] || train_options+=(--dist_backend gloo)
+    fi
     say "log: ${exp}/train.log; to watch: tensorboard --logdir ${exp}/tensorboard"
     follow "${exp}/train.log"
-    "${train_cmd[@]}" --gpu "${ngpu}" "${exp}/train.log" env OMP_NUM_THREADS="${train_threads}" \
+    "${train_job[@]}" "${exp}/train.log" env OMP_NUM_THREADS="${train_threads}" "${on_nodes[@]}" \
         python -m evagan_plugin.espnet.bin.vocoder_train "${train_options[@]}" "${more_train_options[@]}"
     end_follow
 }

@@ -11,6 +11,7 @@ from espnet2.train.distributed_utils import (
     DistributedOption,
     get_node_rank,
     get_num_nodes,
+    get_rank,
     resolve_distributed_mode,
 )
 from espnet2.utils.build_dataclass import build_dataclass
@@ -62,7 +63,7 @@ def check_files(args: argparse.Namespace, config: VocoderConfig) -> None:
     Raises:
         EvaganError: One line that says what is wrong, where, and what to do.
     """
-    if not _is_first():
+    if not _is_first(args):
         return
     _check_output(Path(args.output_dir))
     check_resume(args, config)
@@ -73,12 +74,13 @@ def check_files(args: argparse.Namespace, config: VocoderConfig) -> None:
 
 def only_training(args: argparse.Namespace) -> AbstractContextManager[None]:
     """Keep other trainings out of the output directory (raises :class:`EvaganError` if one is in it)."""
-    return locked(args.output_dir, PATIENCE) if _is_first() else nullcontext()
+    return locked(args.output_dir, PATIENCE) if _is_first(args) else nullcontext()
 
 
-def _is_first() -> bool:
-    """Whether this is the first process of an outside launcher such as torchrun, which speaks for all."""
-    return int(os.environ.get("RANK", "0")) == 0
+def _is_first(args: argparse.Namespace) -> bool:
+    """Whether this is the first process of an outside launcher such as torchrun or srun, which speaks for all."""
+    rank_of = get_node_rank if args.dist_launcher == "mpi" else get_rank
+    return not rank_of(args.dist_rank, args.dist_launcher)
 
 
 def _check_options(args: argparse.Namespace, config: VocoderConfig) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -129,6 +130,40 @@ def test_resuming_after_a_kill_gives_the_weights_of_the_unbroken_run(
         resumed = weights(experiment / name)
         for key, value in weights(unbroken / name).items():
             assert torch.equal(value, resumed[key]), f"{name}: {key}"
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_at_twenty_random_moments_ends_in_the_same_weights(
+    unbroken: Path, train: Train, command: Callable, tmp_path: Path
+):
+    """`python -m pytest -m slow tests/espnet/task/test_task.py`: five trainings, four kills each."""
+
+    def started(experiment: Path) -> subprocess.Popen:
+        """Return a training that has come to its first epoch, or to its end."""
+        log = tmp_path / "log"
+        with log.open("w") as stream:
+            process = subprocess.Popen([*TRAIN, *command(experiment, EPOCHS)], stderr=stream, env=one_thread())
+        while "epoch started" not in log.read_text() and process.poll() is None:
+            time.sleep(0.01)
+        return process
+
+    whole = started(tmp_path / "whole")
+    start, draw, broken = time.monotonic(), random.Random(), 0
+    assert whole.wait() == 0
+    took = time.monotonic() - start
+    for number in range(20):
+        experiment = tmp_path / f"killed{number // 4}"
+        process = started(experiment)
+        time.sleep(draw.uniform(0, took / 2))  # half of it, so that the third and the fourth find something to do
+        process.kill()
+        broken += process.wait() == -signal.SIGKILL
+        if number % 4 == 3:
+            train(experiment, EPOCHS)
+            for name in ("latest.pth", "valid.mel.ave.pth"):
+                resumed = weights(experiment / name)
+                for key, value in weights(unbroken / name).items():
+                    assert torch.equal(value, resumed[key]), f"{experiment / name}: {key}"
+    assert broken > 10, "too few were killed before their end"
 
 
 def test_two_processes_train_the_model_of_one(unbroken: Path, command: Callable, tmp_path: Path):

@@ -1,8 +1,10 @@
 """Bad input of the vocoder task: one line, the right exit status, nothing lost."""
 
+import argparse
 import resource
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -276,6 +278,20 @@ def test_two_trainings_in_one_directory(fails: Fails, experiment: Path, monkeypa
     with locked(experiment):
         assert f"{experiment} is in use by another process" in fails(output_dir=experiment, status=1)
     assert {path: path.stat().st_mtime_ns for path in experiment.iterdir()} == before
+
+
+@pytest.mark.parametrize(("launcher", "variable"), [(None, "RANK"), ("slurm", "SLURM_PROCID")])
+def test_of_a_distributed_training_the_first_process_alone_asks_for_the_directory(
+    launcher: str | None, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(checks, "PATIENCE", 0.3)
+    for name in ("SLURM_NTASKS", "SLURM_STEP_NUM_NODES", "SLURM_STEP_NODELIST"):
+        monkeypatch.setenv(name, "2")
+    args = argparse.Namespace(dist_launcher=launcher, dist_rank=None, output_dir=str(tmp_path))
+    for rank, outcome in (("0", pytest.raises(EvaganError, match="in use by another process")), ("1", nullcontext())):
+        monkeypatch.setenv(variable, rank)
+        with locked(tmp_path), outcome, checks.only_training(args):
+            pass
 
 
 @pytest.mark.parametrize("mismatch", ["generator", "vocoder"])

@@ -1,21 +1,23 @@
 # shellcheck shell=bash disable=SC2034
 # Kaldi's calling form of a job, shared by run.pl and slurm.pl:
 #
-#   run.pl [--gpu N] [--mem 4G] [--num-threads N] [--max-jobs-run N] [--time LIMIT] [--retries N] [JOB=1:4] LOG COMMAND ...
+#   run.pl [--gpu N] [--mem 4G] [--num-threads N] [--num-nodes N] [--max-jobs-run N] [--time LIMIT] [--retries N] \
+#       [JOB=1:4] LOG COMMAND ...
 #
 # --time is a limit of each job in sbatch's forms (90 is minutes; 4:00:00; 2-12), --retries how often a failed job is tried
-# again. Jobs may be a list, too: JOB=2,5:7.
+# again. Jobs may be a list, too: JOB=2,5:7. A job of several nodes runs on the first of them, and starts what is to run on
+# the others (srun); --gpu, --mem and --num-threads are of each node.
 #
-# Sets: gpu, mem, num_threads, max_jobs_run, time_limit; name (JOB, empty for a single job), jobs (array of numbers); log,
+# Sets: gpu, mem, num_threads, num_nodes, max_jobs_run, time_limit; name (JOB, empty for a single job), jobs (array of numbers); log,
 # command (array). The word JOB stands for the job's number in LOG and in every word of the command.
 
-JOB_OPTIONS=(--gpu --mem --num-threads --max-jobs-run --time --retries)
+JOB_OPTIONS=(--gpu --mem --num-threads --num-nodes --max-jobs-run --time --retries)
 
 parse_job_form() {
     local usage="usage: $1 [OPTION VALUE ...] [JOB=1:4] LOG COMMAND ...; options: ${JOB_OPTIONS[*]}" range
     program=$1
     shift
-    gpu=0 mem="" num_threads=1 max_jobs_run=0 time_limit="" retries=0 name="" jobs=(1)
+    gpu=0 mem="" num_threads=1 num_nodes=1 max_jobs_run=0 time_limit="" retries=0 name="" jobs=(1)
     while [[ ${1:-} == --* ]]; do
         [ $# -ge 2 ] || usage_error "${program}: option $1 needs a value"
         case $1 in
@@ -25,7 +27,7 @@ parse_job_form() {
                     usage_error "${program}: option --time needs minutes, H:M:S or D-H:M:S, not '$2'"
                 time_limit=$2
                 ;;
-            --gpu | --num-threads | --max-jobs-run | --retries)
+            --gpu | --num-threads | --num-nodes | --max-jobs-run | --retries)
                 [[ $2 =~ ^[0-9]+$ ]] || usage_error "${program}: option $1 needs a number, not '$2'"
                 local option=${1#--}
                 printf -v "${option//-/_}" %s "$2"

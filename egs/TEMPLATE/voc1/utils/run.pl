@@ -6,6 +6,7 @@ set -m
 # shellcheck source=job_form.sh
 . "$(dirname "${BASH_SOURCE[0]}")"/job_form.sh
 parse_job_form run.pl "$@"
+[ "${num_nodes}" -le 1 ] || usage_error "run.pl: --num-nodes ${num_nodes}: jobs run on this machine alone; slurm.pl has nodes"
 
 # Print the seconds of a time in sbatch's forms: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S.
 seconds_of() {

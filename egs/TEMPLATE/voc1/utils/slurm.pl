@@ -40,6 +40,7 @@ output=${log//%/%%}
 [ -z "${name}" ] || output=${output//${name}/%a}
 options=(--job-name="$(basename "${log}")" --cpus-per-task="${num_threads}" --output="${output}" --open-mode=truncate --requeue)
 [ -z "${mem}" ] || options+=(--mem="${mem}")
+[ "${num_nodes}" -le 1 ] || options+=(--nodes="${num_nodes}" --ntasks-per-node=1)
 [ "${gpu}" -eq 0 ] || options+=(--gres="gpu:${gpu}")
 [ -z "${time_limit}" ] || options+=(--time="${time_limit}")
 at_once=""

@@ -96,13 +96,21 @@ curate() {
 
 # format DATA_DIR OUT_DIR [OPTION ...]: format a data directory and show what was done to it.
 format() {
-    local data=$1 log=$2/log/format code=0 parts join_nj command=(evagan format "$@")
+    convert format "$@" ||
+        die "$1 was not formatted; if that is for broken audio, --skip_broken true goes on without it"
+}
+
+# shard DATA_DIR OUT_DIR [OPTION ...]: write a data directory as tar shards and show what was done to it.
+shard() { convert shard "$@" || die "$1 was not written as shards"; }
+
+# convert TOOL DATA_DIR OUT_DIR [OPTION ...]: return the status of `evagan TOOL`, having run it in parts.
+convert() {
+    local data=$2 log=$3/log/$1 code=0 parts join_nj command=(evagan "$@")
     count_parts "${data}/wav.scp"
     in_parts data_cmd "${log}" "$(contents_of "${data}"/*)" "${command[@]}"
     "${data_cmd[@]}" --num-threads "${join_nj}" "${log}.log" "${command[@]}" --nj "${join_nj}" || code=$?
     grep -v '^#' "${log}.log" >&2 || true
-    [ "${code}" -eq 0 ] ||
-        die "${data} was not formatted; if that is for broken audio, --skip_broken true goes on without it"
+    return "${code}"
 }
 
 # deal TABLE OUT_DIR: empty OUT_DIR and deal the lines of TABLE out to OUT_DIR/log/part.N.scp, N from 1 to `jobs`.
