@@ -57,6 +57,9 @@ class AudioFile(soundfile.SoundFile):
     soundfile seeks before and after each read of a file that it takes for seekable; ``read`` then wants a number.
     """
 
+    place = 0
+    """Sample where it stands, kept by who reads it forward (``recording.py``)."""
+
     def seekable(self) -> bool:
         """Return whether seeking is exact; to sample 0 it always is."""
         return super().seekable() and not WRONG_PLACE & {self.format, self.subtype}

@@ -1,16 +1,19 @@
 """Audio files read by seeking: of an hour, no more than the seconds that are asked for.
 
-Of MP3 and Vorbis, in which seeking is not exact, all that comes before is decoded too, and thrown away block by block.
+Of MP3 and Vorbis, in which seeking is not exact, all that comes before is decoded too, and thrown away block by block;
+what is read forward, also by opening the file again, is decoded once.
 """
 
+import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from evagan_plugin.audio.archive import audio_file
+from evagan_plugin.audio.archive import audio_file, source_state
 from evagan_plugin.audio.io import MP3_SLACK, AudioFile, check_notes, downmix, opened
 from evagan_plugin.errors import EvaganError
 
@@ -48,14 +51,9 @@ class Recording:
         return downmix(self.channels(first, last))
 
     def blocks(self, samples: int) -> Iterator[np.ndarray]:
-        """Yield all of it as :meth:`channels`, in blocks (channels, T) of so many samples, of which the last has fewer.
-
-        Of a format that cannot be read by seeking all is read first, and only once.
-        """
-        whole = self.channels(0, len(self)) if not self.audio.seekable() else None
+        """Yield all of it as :meth:`channels`, in blocks (channels, T) of so many samples; the last has fewer."""
         for first in range(0, len(self), samples):
-            last = min(first + samples, len(self))
-            yield self.channels(first, last) if whole is None else whole[:, first:last]
+            yield self.channels(first, min(first + samples, len(self)))
 
     def channels(self, first: int, last: int) -> np.ndarray:
         """Return samples (channels, T) as float32, full scale 1.0, from a sample of it to the one after the last.
@@ -78,13 +76,53 @@ class Recording:
         if self.audio.seekable():
             self.audio.seek(first)
         else:
-            self.audio.seek(0)
-            left = first
-            while left and (passed := len(self.audio.read(min(left, PASSED_OVER), dtype="float32"))):
-                left -= passed
+            self._pass_over(first)
         # No more than the header states, as where seeking is exact.
         samples = min(samples, max(self.audio.frames - first, 0))
-        return self.audio.read(samples, dtype="float32", always_2d=True)
+        read = self.audio.read(samples, dtype="float32", always_2d=True)
+        self.audio.place += len(read)
+        return read
+
+    def _pass_over(self, first: int) -> None:
+        """Decode up to a sample, from where the file stands or, if that is further on, from its beginning."""
+        if self.audio.place > first:
+            self.audio.seek(0)
+            self.audio.place = 0
+        while left := first - self.audio.place:
+            passed = len(self.audio.read(min(left, PASSED_OVER), dtype="float32"))
+            if not passed:
+                return
+            self.audio.place += passed
+
+
+class _LastFile(threading.local):
+    """The file without exact seeking that a thread has read last, left open where it stands."""
+
+    of: tuple[int, str, str] | None = None
+    """Process (one that is forked shares its parent's place in the file), path, and state of the file."""
+    audio: AudioFile | None = None
+    held: ExitStack | None = None
+
+    @contextmanager
+    def opened(self, path: Path) -> Iterator[AudioFile]:
+        """Open a file, or go on with it; an error closes it."""
+        of = (os.getpid(), str(path.absolute()), source_state(path))
+        last, held, audio = self.of, self.held, self.audio
+        self.of = self.held = self.audio = None
+        if held and last != of:
+            held.close()
+            held = None
+        with held or ExitStack() as stack:
+            if not held:
+                audio = stack.enter_context(opened(path))
+            yield audio
+            if not audio.seekable():
+                if self.held:  # another was opened inside
+                    self.held.close()
+                self.of, self.audio, self.held = of, audio, stack.pop_all()
+
+
+_last_file = _LastFile()
 
 
 @contextmanager
@@ -94,6 +132,6 @@ def open_recording(path: str | Path) -> Iterator[Recording]:
     Raises:
         EvaganError: If it is missing, empty, no audio, known to be truncated, or a library fails inside the block.
     """
-    with audio_file(path) as file, opened(file) as audio:
+    with audio_file(path) as file, (_last_file.opened if file == Path(path) else opened)(file) as audio:
         check_notes(file, audio.extra_info)
         yield Recording(str(path), audio, 0, audio.frames)
