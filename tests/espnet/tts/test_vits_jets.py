@@ -221,7 +221,9 @@ def training(command: list[str], name: str, voices: dict[str, list[str]]) -> lis
     return [*command, *(word for pair in more for word in pair)]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "eva_gan_vits" else ()) for name in MODELS]
+)
 def test_espnets_task_trains_resumes_and_speaks(name, speaking_command, voices, tmp_path):
     exp = tmp_path / "exp"
     line = training(speaking_command(exp, settings(name)), name, voices)
